@@ -1,0 +1,10 @@
+//! Bytes to types and back: Kafka's wire messages and the record batch format.
+//!
+//! Nothing here does I/O, reads a clock or awaits. The generated message bodies come from the
+//! `kafka-protocol` crate and are re-exported as [`messages`]; requests from the network reach its
+//! decoders only through the guard of this crate, which proves that every count fits its frame.
+
+pub mod ids;
+pub mod record;
+
+pub use kafka_protocol::{self, ResponseError, messages};

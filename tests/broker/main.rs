@@ -1,0 +1,1 @@
+//! One test binary for whole-broker tests; one file per subject.
