@@ -120,7 +120,8 @@ impl TopicId {
 impl fmt::Display for TopicId {
     /// Kafka's text form: URL-safe base64 of the 16 bytes, without padding (22 characters).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        const ALPHABET: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         let value = self.0.as_u128();
         // 128 bits are 21 groups of six and one of two, which is padded with zero bits on the right.
         for group in 0..21 {

@@ -1,0 +1,3 @@
+//! Sockets: accept, read frames, write responses in order.
+
+pub mod request;
