@@ -2,4 +2,5 @@
 
 pub mod broker;
 pub mod handlers;
+pub mod metadata;
 pub mod network;

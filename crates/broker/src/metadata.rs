@@ -1,0 +1,3 @@
+//! What the cluster knows: the metadata log, its records, the image they make and the controller that writes them.
+
+pub mod record;
