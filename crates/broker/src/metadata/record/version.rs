@@ -49,7 +49,7 @@ impl MetadataVersion {
 
     /// Kafka's name of the level, e.g. `4.1-IV1`; `None` beyond the known range.
     pub fn name(self) -> Option<&'static str> {
-        let index = usize::try_from(self.0 - Self::MINIMUM.0).ok()?;
+        let index = usize::try_from(i32::from(self.0) - i32::from(Self::MINIMUM.0)).ok()?;
         NAMES.get(index).copied()
     }
 
