@@ -65,9 +65,10 @@ number! {
 }
 
 impl Offset {
-    /// The offset `count` records further on.
+    /// The offset `count` records further on. Stops at the largest offset, which no log reaches, so that a damaged
+    /// header cannot make it overflow.
     pub const fn plus(self, count: i64) -> Self {
-        Self(self.0 + count)
+        Self(self.0.saturating_add(count))
     }
 }
 
@@ -91,11 +92,17 @@ impl Sequence {
     pub const NONE: Self = Self(-1);
 
     /// The sequence `count` records further on, wrapping from `i32::MAX` to 0 as `DefaultRecordBatch.incrementSequence`.
+    ///
+    /// Negative values make no sense here; as they may stand in a damaged header, they wrap instead of overflowing.
     pub const fn plus(self, count: i32) -> Self {
-        if self.0 > i32::MAX - count {
-            Self(count - (i32::MAX - self.0) - 1)
+        if self.0 > i32::MAX.wrapping_sub(count) {
+            Self(
+                count
+                    .wrapping_sub(i32::MAX.wrapping_sub(self.0))
+                    .wrapping_sub(1),
+            )
         } else {
-            Self(self.0 + count)
+            Self(self.0.wrapping_add(count))
         }
     }
 }

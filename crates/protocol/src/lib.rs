@@ -4,7 +4,12 @@
 //! `kafka-protocol` crate and are re-exported as [`messages`]; requests from the network reach its
 //! decoders only through the guard of this crate, which proves that every count fits its frame.
 
+pub mod api;
+pub mod compression;
+pub mod fetch_frame;
+pub mod frame;
 pub mod ids;
 pub mod record;
+pub mod varint;
 
 pub use kafka_protocol::{self, ResponseError, messages};

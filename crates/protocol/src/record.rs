@@ -1,3 +1,17 @@
 //! The record batch, version 2 (KIP-98): the unit that producers send, logs store and consumers get.
 
 pub mod batch;
+pub mod builder;
+pub mod control;
+#[expect(
+    clippy::module_inception,
+    reason = "the field calls both of them record"
+)]
+pub mod record;
+pub mod validate;
+
+pub use batch::BatchHeader;
+pub use builder::BatchBuilder;
+pub use control::{ControlType, EndTxnMarker};
+pub use record::{Headers, Record, RecordError, RecordReader};
+pub use validate::{BatchRules, InvalidBatch, TimestampType, TopicCodec, ValidBatch};

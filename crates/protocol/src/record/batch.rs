@@ -20,6 +20,7 @@
 //!
 //! The first 21 bytes are outside the CRC, so the broker assigns offset and epoch without touching the rest.
 
+use crate::compression::Compression;
 use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 
 /// Bytes of the header.
@@ -28,11 +29,13 @@ pub const HEADER_LEN: usize = 61;
 pub const LOG_OVERHEAD: usize = 12;
 /// The one magic value this broker stores.
 pub const MAGIC_V2: i8 = 2;
+const MAGIC_AT: usize = 16;
 /// Where the CRC stands; it covers everything from [`CRC_START`] on.
 pub const CRC_AT: usize = 17;
 /// First byte under the CRC.
 pub const CRC_START: usize = 21;
 
+const CODEC: i16 = 0b111;
 const TIMESTAMP_TYPE: i16 = 1 << 3;
 const TRANSACTIONAL: i16 = 1 << 4;
 const CONTROL: i16 = 1 << 5;
@@ -53,6 +56,13 @@ impl BatchHeader {
     /// The header at the start of `bytes`, or `None` when they are fewer than 61.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         bytes.first_chunk::<HEADER_LEN>().map(|head| Self(*head))
+    }
+
+    /// A header of magic 2 with zero in every other field.
+    pub(super) fn blank() -> Self {
+        let mut header = Self([0; HEADER_LEN]);
+        header.0[MAGIC_AT] = MAGIC_V2 as u8;
+        header
     }
 
     /// The raw header, as it goes to disk.
@@ -83,7 +93,7 @@ impl BatchHeader {
 
     /// Version of the format.
     pub fn magic(&self) -> i8 {
-        self.0[16] as i8
+        self.0[MAGIC_AT] as i8
     }
 
     /// The stored checksum.
@@ -98,7 +108,7 @@ impl BatchHeader {
 
     /// Id of the codec: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd; 5 to 7 are unassigned.
     pub fn codec_id(&self) -> u8 {
-        (self.attributes() & 7) as u8
+        (self.attributes() & CODEC) as u8
     }
 
     /// True when the broker set the timestamps (`LogAppendTime`), false when the producer did (`CreateTime`).
@@ -189,6 +199,72 @@ impl BatchHeader {
     pub fn set_log_append_time(&mut self, timestamp: Timestamp) {
         self.put(21, (self.attributes() | TIMESTAMP_TYPE).to_be_bytes());
         self.put(35, timestamp.0.to_be_bytes());
+    }
+
+    /// Make the batch `CreateTime` with `max` as the largest of its timestamps. Changes bytes under the CRC.
+    pub fn set_create_time(&mut self, max: Timestamp) {
+        self.put(21, (self.attributes() & !TIMESTAMP_TYPE).to_be_bytes());
+        self.put(35, max.0.to_be_bytes());
+    }
+
+    /// Set the producer. Changes bytes under the CRC.
+    pub(super) fn set_producer(
+        &mut self,
+        id: ProducerId,
+        epoch: ProducerEpoch,
+        sequence: Sequence,
+    ) {
+        self.put(43, id.0.to_be_bytes());
+        self.put(51, epoch.0.to_be_bytes());
+        self.put(53, sequence.0.to_be_bytes());
+    }
+
+    /// Changes bytes under the CRC.
+    pub(super) fn set_transactional(&mut self, on: bool) {
+        self.set_attribute(TRANSACTIONAL, on);
+    }
+
+    /// Changes bytes under the CRC.
+    pub(super) fn set_control(&mut self, on: bool) {
+        self.set_attribute(CONTROL, on);
+    }
+
+    /// Changes bytes under the CRC.
+    pub(super) fn set_delete_horizon(&mut self) {
+        self.set_attribute(DELETE_HORIZON, true);
+    }
+
+    /// Changes bytes under the CRC.
+    pub(super) fn set_codec(&mut self, codec: Compression) {
+        self.put(
+            21,
+            (self.attributes() & !CODEC | i16::from(codec.id())).to_be_bytes(),
+        );
+    }
+
+    /// Set the length field.
+    pub(super) fn set_batch_length(&mut self, length: i32) {
+        self.put(8, length.to_be_bytes());
+    }
+
+    /// Changes bytes under the CRC.
+    pub(super) fn set_last_offset_delta(&mut self, delta: i32) {
+        self.put(23, delta.to_be_bytes());
+    }
+
+    /// Changes bytes under the CRC.
+    pub(super) fn set_base_timestamp(&mut self, at: Timestamp) {
+        self.put(27, at.0.to_be_bytes());
+    }
+
+    /// Changes bytes under the CRC.
+    pub(super) fn set_records_count(&mut self, count: i32) {
+        self.put(57, count.to_be_bytes());
+    }
+
+    fn set_attribute(&mut self, bit: i16, on: bool) {
+        let others = self.attributes() & !bit;
+        self.put(21, (if on { others | bit } else { others }).to_be_bytes());
     }
 
     /// Compute the CRC anew over this header and `body`, the bytes of the batch behind the header.
