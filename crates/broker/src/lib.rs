@@ -1,6 +1,9 @@
 //! Everything that has a socket, a clock or a policy: the broker around the logs.
 
 pub mod broker;
+pub mod clock;
+pub mod config;
 pub mod handlers;
 pub mod metadata;
 pub mod network;
+pub mod shutdown;

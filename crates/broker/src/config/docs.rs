@@ -1,0 +1,47 @@
+//! The reference of all keys as Markdown (`ottla config docs`).
+
+use std::fmt::Write;
+
+use super::key::{Class, Key};
+use super::{SUBJECTS, TOPIC_KEYS};
+
+/// All broker keys by subject, then all topic configs.
+pub fn markdown() -> String {
+    let mut text = String::from("# Configuration\n");
+    for (subject, keys) in SUBJECTS {
+        section(&mut text, subject, keys);
+    }
+    section(&mut text, "Topic configs", &TOPIC_KEYS);
+    text
+}
+
+fn section(text: &mut String, title: &str, keys: &[Key]) {
+    let _ = write!(
+        text,
+        "\n## {title}\n\n| key | type | default | allowed | update | meaning |\n|---|---|---|---|---|---|\n"
+    );
+    for key in keys {
+        let default = match key.default {
+            None => "none".to_owned(),
+            Some("") => "empty".to_owned(),
+            Some(default) => format!("`{default}`"),
+        };
+        let note = match key.class {
+            Class::Applied => String::new(),
+            Class::NoEffect => " *Accepted, without effect.*".to_owned(),
+            Class::Unsupported(hint) => format!(" *Not supported: {hint}.*"),
+            Class::Unsafe(hint) => format!(" *Refused: {hint}.*"),
+        };
+        let (name, kind, update) = (
+            key.name,
+            key.kind.name().to_ascii_lowercase(),
+            key.update.name(),
+        );
+        let _ = writeln!(
+            text,
+            "| `{name}` | {kind} | {default} | {} | {update} | {}{note} |",
+            key.check,
+            key.doc()
+        );
+    }
+}

@@ -1,0 +1,29 @@
+//! Keys of our own, which Apache Kafka does not know. All begin with `ottla.` or `metrics.topic.`.
+
+use super::key::config_keys;
+
+config_keys! {
+    /// Keys of our own, which Apache Kafka does not know.
+    pub struct OttlaSettings, keys KEYS {
+        /// Address of metrics and health over HTTP, as `host:port`; empty switches it off.
+        ottla_http_listener: String, "ottla.http.listener" = "127.0.0.1:9404", ReadOnly, Any, Applied;
+        /// Whether a replication factor above the number of brokers is lowered instead of refused.
+        ottla_replication_factor_clamp: bool, "ottla.replication.factor.clamp" = false, ReadOnly, Any, Applied;
+        /// Requests of one connection that may be under way at once; further ones are left in the socket.
+        ottla_connection_max_inflight: i32, "ottla.connection.max.inflight" = 64, ReadOnly, Between(1, 65_536), Applied;
+        /// Largest size of one batch once decompressed, bytes.
+        ottla_max_decompressed_message_bytes: i32, "ottla.max.decompressed.message.bytes" = 104857600, ReadOnly, AtLeast(1_024), Applied;
+        /// Memory that request frames being received may take in all, bytes.
+        ottla_receive_memory_bytes: i64, "ottla.receive.memory.bytes" = 268435456, ReadOnly, AtLeast(1_048_576), Applied;
+        /// Threads that read cold segments, so that no runtime worker waits for a disk.
+        ottla_io_threads: i32, "ottla.io.threads" = 4, ReadOnly, Between(1, 512), Applied;
+        /// How long a controlled stop may take before the rest is cut off, ms.
+        ottla_shutdown_timeout_ms: i64, "ottla.shutdown.timeout.ms" = 30000, ReadOnly, AtLeast(0), Applied;
+        /// Topics that get metric series of their own; the rest are counted together as `__other__`.
+        metrics_topic_series_max: i32, "metrics.topic.series.max" = 2000, ReadOnly, AtLeast(0), Applied;
+        /// Form of the log on standard error: `text` or `json`.
+        ottla_log_format: String, "ottla.log.format" = "text", ReadOnly, OneOf(&["text", "json"]), Applied;
+        /// Level of the log, or filter directives such as `info,ottla_broker::network=debug`; RUST_LOG wins.
+        ottla_log_level: String, "ottla.log.level" = "info", ReadOnly, NonEmpty, Applied;
+    }
+}
