@@ -15,6 +15,7 @@
 
 mod broker;
 mod cluster;
+pub mod control;
 pub mod dump;
 mod field;
 mod message;
@@ -29,8 +30,9 @@ pub use security::*;
 pub use topic::*;
 pub use version::{METADATA_VERSION_FEATURE, MetadataVersion};
 
-use field::{Field, read_uvarint, write_uvarint};
+use field::{Field, read_uvarint};
 use message::Message;
+use ottla_protocol::varint;
 
 /// The one frame version there is.
 const FRAME_VERSION: u32 = 1;
@@ -184,8 +186,8 @@ pub enum DecodeError {
         /// How many.
         len: usize,
     },
-    /// A variable-length integer does not end, or is larger than 32 bits.
-    #[error("a variable-length integer is out of range")]
+    /// A variable-length integer does not end.
+    #[error("a variable-length integer does not end")]
     Varint,
     /// A string or a list is null that must not be.
     #[error("null where a value must be")]
@@ -250,9 +252,9 @@ impl MetadataRecord {
                 version,
             });
         }
-        write_uvarint(FRAME_VERSION, out);
-        write_uvarint(self.api_key(), out);
-        write_uvarint(u32::from(version.cast_unsigned()), out);
+        varint::put_u32(out, FRAME_VERSION);
+        varint::put_u32(out, self.api_key());
+        varint::put_u32(out, u32::from(version.cast_unsigned()));
         self.write_body(version, out)
     }
 

@@ -8,6 +8,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ottla_protocol::ids::{BrokerId, LeaderEpoch, PartitionIndex, ProducerId, TopicId};
+use ottla_protocol::varint;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -72,26 +73,9 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// Append an unsigned varint.
-pub(super) fn write_uvarint(mut value: u32, out: &mut Vec<u8>) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
 /// Take an unsigned varint of at most 32 bits off the front of `input`.
 pub(super) fn read_uvarint(input: &mut &[u8]) -> Result<u32, DecodeError> {
-    let mut value = 0u64;
-    for shift in (0..35).step_by(7) {
-        let [byte] = take_array(input)?;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return u32::try_from(value).map_err(|_| DecodeError::Varint);
-        }
-    }
-    Err(DecodeError::Varint)
+    varint::read_u32(input).ok_or(DecodeError::Varint)
 }
 
 /// Take `len` bytes off the front of `input`.
@@ -112,7 +96,7 @@ fn take_array<const N: usize>(input: &mut &[u8]) -> Result<[u8; N], DecodeError>
 /// Write "length plus one".
 fn write_len(len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let plus_one = i32::try_from(len + 1).map_err(|_| EncodeError::TooLong { len })?;
-    write_uvarint(plus_one.cast_unsigned(), out);
+    varint::put_u32(out, plus_one.cast_unsigned());
     Ok(())
 }
 
@@ -292,7 +276,7 @@ impl<T: Field> Field for Option<T> {
         match self {
             Some(value) => value.write(version, out),
             None => {
-                write_uvarint(0, out);
+                varint::put_u32(out, 0);
                 Ok(())
             }
         }

@@ -5,7 +5,9 @@
 //! first on; a tagged field is written only when it differs from its default. Tagged fields are listed in
 //! the order of their tags, which is the order on the wire.
 
-use super::field::{FieldSchema, read_uvarint, take, write_uvarint};
+use ottla_protocol::varint;
+
+use super::field::{FieldSchema, read_uvarint, take};
 use super::{DecodeError, EncodeError};
 
 /// A struct with a field table: a record, or a struct nested in one.
@@ -34,8 +36,8 @@ impl TagWriter {
         write(&mut value)?;
         let len =
             u32::try_from(value.len()).map_err(|_| EncodeError::TooLong { len: value.len() })?;
-        write_uvarint(tag, &mut self.fields);
-        write_uvarint(len, &mut self.fields);
+        varint::put_u32(&mut self.fields, tag);
+        varint::put_u32(&mut self.fields, len);
         self.fields.extend_from_slice(&value);
         self.count += 1;
         Ok(())
@@ -43,7 +45,7 @@ impl TagWriter {
 
     /// Append the buffer.
     pub(super) fn finish(self, out: &mut Vec<u8>) {
-        write_uvarint(self.count, out);
+        varint::put_u32(out, self.count);
         out.extend_from_slice(&self.fields);
     }
 }

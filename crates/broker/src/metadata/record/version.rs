@@ -96,7 +96,7 @@ impl MetadataRecord {
             // Kafka's controllers write the lowest version that can say what changed.
             Self::BrokerRegistrationChange(change) if change.cordoned_log_dirs.is_some() => 3,
             Self::BrokerRegistrationChange(change) if !change.log_dirs.is_empty() => 2,
-            Self::BrokerRegistrationChange(_) => 1,
+            Self::BrokerRegistrationChange(change) if change.in_controlled_shutdown != 0 => 1,
             _ => 0,
         }
     }
