@@ -2,7 +2,7 @@
 //!
 //! A key is declared once, in the file of its subject (`log.rs`, `network.rs`, ...; topic configs in `topic.rs`).
 //! Everything else reads the table: loading, DescribeConfigs, AlterConfigs, `ottla config docs`. Names, types,
-//! defaults and checks are those of Apache Kafka 4.1; `listeners`, `log.dir`, `node.id` and `process.roles` have
+//! defaults and checks are those of Apache Kafka 4.3; `listeners`, `log.dir`, `node.id` and `process.roles` have
 //! defaults with which a broker starts without a file.
 //!
 //! Layers, the later wins: default, file, `KAFKA_*` environment, `--override` (`load.rs`), and while the broker runs
@@ -255,9 +255,8 @@ impl BrokerConfig {
 
     /// The data directories; never empty.
     pub fn log_dirs(&self) -> Vec<PathBuf> {
-        let text = self.log.log_dirs.as_deref().unwrap_or(&self.log.log_dir);
-        text.split(',')
-            .map(str::trim)
+        let dirs = self.log.log_dirs.as_deref().unwrap_or(&self.log.log_dir);
+        dirs.iter()
             .filter(|dir| !dir.is_empty())
             .map(PathBuf::from)
             .collect()

@@ -7,3 +7,5 @@ pub mod handlers;
 pub mod metadata;
 pub mod network;
 pub mod shutdown;
+pub mod telemetry;
+pub mod version;

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::key::{Class, Key};
-use super::{SUBJECTS, TOPIC_KEYS};
+use super::{BrokerConfig, KEYS, SUBJECTS, TOPIC_KEYS};
 
 /// All broker keys by subject, then all topic configs.
 pub fn markdown() -> String {
@@ -44,4 +44,34 @@ fn section(text: &mut String, title: &str, keys: &[Key]) {
             key.doc()
         );
     }
+}
+
+/// Every key that has a value, as a properties file with the source of each (`ottla config print`, `/config`).
+/// Secrets are hidden.
+pub fn effective(config: &BrokerConfig) -> String {
+    let mut text = String::new();
+    let prefixed = config
+        .settings()
+        .filter(|(name, _)| name.starts_with("listener.name."))
+        .map(|(name, _)| name);
+    for name in KEYS.iter().map(|key| key.name).chain(prefixed) {
+        let Some(value) = config.get(name) else {
+            continue;
+        };
+        match config.setting(name) {
+            Some(setting) => writeln!(text, "# {}\n{name}={}", setting.origin, escape(&value)),
+            None => writeln!(text, "# default\n{name}={}", escape(&value)),
+        }
+        // Writing to a String cannot fail.
+        .unwrap_or_default();
+    }
+    text
+}
+
+fn escape(value: &str) -> String {
+    value
+        .replace('\\', "\\\\")
+        .replace('\n', "\\n")
+        .replace('\r', "\\r")
+        .replace('\t', "\\t")
 }

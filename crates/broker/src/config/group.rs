@@ -16,7 +16,7 @@ config_keys! {
         /// Group protocols that are served.
         group_coordinator_rebalance_protocols: Vec<String>, "group.coordinator.rebalance.protocols" = "classic,consumer,streams", ReadOnly, EachOf(&["consumer", "classic", "share", "streams"]), NoEffect;
         /// How long coordinator writes are gathered before they are appended, ms.
-        group_coordinator_append_linger_ms: i32, "group.coordinator.append.linger.ms" = 5, ReadOnly, AtLeast(0), NoEffect;
+        group_coordinator_append_linger_ms: i32, "group.coordinator.append.linger.ms" = "-1", ReadOnly, AtLeast(-1), NoEffect;
         /// Session timeout of members of consumer groups (KIP-848), ms.
         group_consumer_session_timeout_ms: i32, "group.consumer.session.timeout.ms" = 45000, ReadOnly, AtLeast(1), NoEffect;
         /// Smallest value a group may set for its session timeout, ms.
@@ -104,11 +104,11 @@ config_keys! {
         /// Batch size when offsets are loaded, bytes.
         Int "offsets.load.buffer.size" = 5242880, ReadOnly, AtLeast(1), NoEffect;
         /// How long share coordinator writes are gathered, ms.
-        Int "share.coordinator.append.linger.ms" = 5, ReadOnly, AtLeast(0), NoEffect;
+        Int "share.coordinator.append.linger.ms" = "-1", ReadOnly, AtLeast(-1), NoEffect;
         /// Batch size when share state is loaded, bytes.
         Int "share.coordinator.load.buffer.size" = 5242880, ReadOnly, AtLeast(1), NoEffect;
         /// Updates between two share state snapshots.
-        Int "share.coordinator.snapshot.update.records.per.snapshot" = 500, ReadOnly, AtLeast(0), NoEffect;
+        Int "share.coordinator.snapshot.update.records.per.snapshot" = 500, ReadOnly, Between(0, 500), NoEffect;
         /// Codec id of batches in __share_group_state.
         Int "share.coordinator.state.topic.compression.codec" = 0, ReadOnly, Any, NoEffect;
         /// min.insync.replicas of __share_group_state.
@@ -123,5 +123,39 @@ config_keys! {
         Int "share.coordinator.threads" = 1, ReadOnly, AtLeast(1), NoEffect;
         /// How long a share coordinator write may take, ms.
         Int "share.coordinator.write.timeout.ms" = 5000, ReadOnly, AtLeast(1), NoEffect;
+        /// Shortest time between two assignments of a consumer group, ms.
+        Int "group.consumer.assignment.interval.ms" = 1000, ClusterWide, AtLeast(0), NoEffect;
+        /// Smallest value a group may set for its assignment interval, ms.
+        Int "group.consumer.min.assignment.interval.ms" = 0, ReadOnly, AtLeast(0), NoEffect;
+        /// Largest value a group may set for its assignment interval, ms.
+        Int "group.consumer.max.assignment.interval.ms" = 15000, ReadOnly, AtLeast(0), NoEffect;
+        /// Threads that compute assignments; the runtime sizes itself by the cores.
+        Int "group.coordinator.background.threads" = 2, ReadOnly, AtLeast(1), NoEffect;
+        /// Largest buffer a coordinator keeps for its writes, bytes.
+        Int "group.coordinator.cached.buffer.max.bytes" = 1048588, ClusterWide, AtLeast(524_288), NoEffect;
+        /// Shortest time between two assignments of a share group, ms.
+        Int "group.share.assignment.interval.ms" = 1000, ClusterWide, AtLeast(0), NoEffect;
+        /// Smallest assignment interval a share group may set, ms.
+        Int "group.share.min.assignment.interval.ms" = 0, ReadOnly, AtLeast(0), NoEffect;
+        /// Largest assignment interval a share group may set, ms.
+        Int "group.share.max.assignment.interval.ms" = 15000, ReadOnly, AtLeast(0), NoEffect;
+        /// Smallest delivery limit a share group may set.
+        Int "group.share.min.delivery.count.limit" = 2, ReadOnly, Between(2, 5), NoEffect;
+        /// Largest delivery limit a share group may set.
+        Int "group.share.max.delivery.count.limit" = 10, ReadOnly, Between(5, 25), NoEffect;
+        /// Smallest lock limit a share group may set.
+        Int "group.share.min.partition.max.record.locks" = 100, ReadOnly, Between(100, 2_000), NoEffect;
+        /// Largest lock limit a share group may set.
+        Int "group.share.max.partition.max.record.locks" = 4000, ReadOnly, Between(2_000, 10_000), NoEffect;
+        /// Shortest time between two assignments of a streams group, ms.
+        Int "group.streams.assignment.interval.ms" = 1000, ClusterWide, AtLeast(0), NoEffect;
+        /// Smallest assignment interval a streams group may set, ms.
+        Int "group.streams.min.assignment.interval.ms" = 0, ReadOnly, AtLeast(0), NoEffect;
+        /// Largest assignment interval a streams group may set, ms.
+        Int "group.streams.max.assignment.interval.ms" = 15000, ReadOnly, AtLeast(0), NoEffect;
+        /// How long an empty streams group waits for more members, ms.
+        Int "group.streams.initial.rebalance.delay.ms" = 3000, ReadOnly, AtLeast(0), NoEffect;
+        /// Largest buffer the share coordinator keeps for its writes, bytes.
+        Int "share.coordinator.cached.buffer.max.bytes" = 1048588, ClusterWide, AtLeast(524_288), NoEffect;
     }
 }

@@ -132,14 +132,16 @@ pub struct Listeners {
 impl Listeners {
     /// Reads the listener keys; the error is one line for the user.
     pub fn parse(network: &NetworkSettings, quorum: &QuorumSettings) -> Result<Self, String> {
-        let controllers = names(quorum.controller_listener_names.as_deref().unwrap_or(""));
+        let controllers = names(
+            quorum
+                .controller_listener_names
+                .as_deref()
+                .unwrap_or_default(),
+        );
         let protocols = protocols(&network.listener_security_protocol_map)?;
-        let advertised = match network.advertised_listeners.as_deref().map(str::trim) {
-            None | Some("") => Vec::new(),
-            Some(text) => endpoints(text)?,
-        };
+        let advertised = endpoints(network.advertised_listeners.as_deref().unwrap_or_default())?;
         let bound = endpoints(&network.listeners)?;
-        check_listeners(&network.listeners, &bound)?;
+        check_listeners(&network.listeners.join(","), &bound)?;
         check_advertised(&advertised, &bound)?;
         let all = bound.into_iter().map(|(name, endpoint)| {
             let is_controller = controllers.contains(&name);
@@ -210,10 +212,10 @@ impl Listeners {
     }
 }
 
-fn names(text: &str) -> Vec<String> {
-    text.split(',')
-        .map(|name| name.trim().to_ascii_uppercase())
+fn names(list: &[String]) -> Vec<String> {
+    list.iter()
         .filter(|name| !name.is_empty())
+        .map(|name| name.to_ascii_uppercase())
         .collect()
 }
 
@@ -239,11 +241,11 @@ fn protocols(map: &str) -> Result<Vec<(String, SecurityProtocol)>, String> {
         .collect()
 }
 
-/// Reads `NAME://host:port,...`.
-fn endpoints(text: &str) -> Result<Vec<(String, Endpoint)>, String> {
-    let entries = text
-        .split(',')
-        .map(str::trim)
+/// Reads a list of `NAME://host:port`.
+fn endpoints(list: &[String]) -> Result<Vec<(String, Endpoint)>, String> {
+    let entries = list
+        .iter()
+        .map(String::as_str)
         .filter(|entry| !entry.is_empty());
     entries
         .map(|entry| {

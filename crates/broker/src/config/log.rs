@@ -8,9 +8,9 @@ config_keys! {
     /// Where partition logs live and how they are cut, kept and cleaned.
     pub struct LogSettings, keys KEYS {
         /// Directories that hold the partitions, separated by commas.
-        log_dirs: Option<String>, "log.dirs" = null, ReadOnly, Any, Applied;
+        log_dirs: Option<Vec<String>>, "log.dirs" = null, ReadOnly, Any, Applied;
         /// One data directory; log.dirs wins.
-        log_dir: String, "log.dir" = "./ottla-data", ReadOnly, Any, Applied;
+        log_dir: Vec<String>, "log.dir" = "./ottla-data", ReadOnly, Any, Applied;
         /// Logs of one data directory that are opened at the same time.
         num_recovery_threads_per_data_dir: i32, "num.recovery.threads.per.data.dir" = 2, ClusterWide, AtLeast(1), Applied;
         /// How often retention looks for segments to delete, ms.

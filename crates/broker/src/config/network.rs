@@ -6,9 +6,9 @@ config_keys! {
     /// Listeners, sockets, connection limits and the limits of a request.
     pub struct NetworkSettings, keys KEYS {
         /// Addresses to listen on, as `NAME://host:port`, separated by commas; port 0 takes a free one.
-        listeners: String, "listeners" = "PLAINTEXT://127.0.0.1:9092", PerBroker, Any, Applied;
+        listeners: Vec<String>, "listeners" = "PLAINTEXT://127.0.0.1:9092", PerBroker, Any, Applied;
         /// Addresses clients are told to connect to; without it each client is told the address it reached.
-        advertised_listeners: Option<String>, "advertised.listeners" = null, ReadOnly, Any, Applied;
+        advertised_listeners: Option<Vec<String>>, "advertised.listeners" = null, ReadOnly, Any, Applied;
         /// Security protocol of each listener name, as `NAME:PROTOCOL`, separated by commas.
         listener_security_protocol_map: String, "listener.security.protocol.map" = "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT", PerBroker, Any, Applied;
         /// Listener over which brokers talk to each other.
@@ -42,7 +42,7 @@ config_keys! {
     }
     without_field {
         /// Listeners that open before recovery is over; all open at the same time.
-        String "early.start.listeners" = null, ReadOnly, Any, NoEffect;
+        List "early.start.listeners" = null, ReadOnly, Any, NoEffect;
         /// Requests waiting for a handler thread; see ottla.connection.max.inflight.
         Int "queued.max.requests" = 500, ReadOnly, AtLeast(1), NoEffect;
         /// Bytes of requests waiting for a handler thread.

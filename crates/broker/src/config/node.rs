@@ -41,7 +41,9 @@ config_keys! {
         Boolean "unstable.api.versions.enable" = false, ReadOnly, Any, NoEffect;
         /// Allow feature levels that are not final in Apache Kafka; never done.
         Boolean "unstable.feature.versions.enable" = false, ReadOnly, Any, NoEffect;
+        /// Data directories that get no new partitions.
+        List "cordoned.log.dirs" = "", PerBroker, Any, NoEffect;
         /// Names of the providers that may stand in values; `file`, `env` and `dir` always work.
-        List "config.providers" = "", ReadOnly, EachOf(&["file", "env", "dir", "directory"]), NoEffect;
+        List "config.providers" = "", ClusterWide, EachOf(&["file", "env", "dir", "directory"]), NoEffect;
     }
 }

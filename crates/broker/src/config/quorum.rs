@@ -10,7 +10,7 @@ config_keys! {
         /// Addresses at which a dynamic quorum is found; empty is this node alone.
         controller_quorum_bootstrap_servers: Vec<String>, "controller.quorum.bootstrap.servers" = "", ReadOnly, Any, Applied;
         /// Listener names that belong to the controller.
-        controller_listener_names: Option<String>, "controller.listener.names" = null, ReadOnly, Any, Applied;
+        controller_listener_names: Option<Vec<String>>, "controller.listener.names" = null, ReadOnly, Any, Applied;
         /// Directory of the metadata log; the first of log.dirs when not set.
         metadata_log_dir: Option<String>, "metadata.log.dir" = null, ReadOnly, Any, Applied;
         /// Bytes of metadata records after which a snapshot is taken.
@@ -45,5 +45,11 @@ config_keys! {
         Int "broker.session.timeout.ms" = 9000, ReadOnly, Any, NoEffect;
         /// How often an idle controller writes a no-op record, ms.
         Int "metadata.max.idle.interval.ms" = 500, ReadOnly, AtLeast(0), NoEffect;
+        /// Whether a controller joins a dynamic quorum by itself.
+        Boolean "controller.quorum.auto.join.enable" = false, ReadOnly, Any, NoEffect;
+        /// Bytes of metadata records asked for in one fetch.
+        Int "controller.quorum.fetch.max.bytes" = 1048576, ReadOnly, AtLeast(1), NoEffect;
+        /// Bytes of a snapshot asked for in one fetch.
+        Int "controller.quorum.fetch.snapshot.max.bytes" = 1048576, ReadOnly, AtLeast(1), NoEffect;
     }
 }

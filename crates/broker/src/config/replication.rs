@@ -8,7 +8,7 @@ config_keys! {
     }
     without_field {
         /// Fetcher threads for each source broker.
-        Int "num.replica.fetchers" = 1, ClusterWide, Any, NoEffect;
+        Int "num.replica.fetchers" = 1, ClusterWide, AtLeast(1), NoEffect;
         /// Threads that move replicas between data directories.
         Int "num.replica.alter.log.dirs.threads" = null, ReadOnly, Any, NoEffect;
         /// Bytes asked for each partition by a follower.
@@ -41,5 +41,7 @@ config_keys! {
         Int "add.partitions.to.txn.retry.backoff.ms" = 20, ReadOnly, AtLeast(1), NoEffect;
         /// Longest pause before asking again whether a transaction is open, ms.
         Int "add.partitions.to.txn.retry.backoff.max.ms" = 100, ReadOnly, AtLeast(0), NoEffect;
+        /// Whether a new follower of a tiered topic begins after what is tiered.
+        Boolean "follower.fetch.last.tiered.offset.enable" = false, ClusterWide, Any, NoEffect;
     }
 }

@@ -102,7 +102,7 @@ config_keys! {
         /// Clock difference tolerated when a JWT is checked, seconds.
         Int "sasl.oauthbearer.clock.skew.seconds" = 30, ReadOnly, Any, NoEffect;
         /// Audiences of which a JWT must name one.
-        List "sasl.oauthbearer.expected.audience" = null, ReadOnly, Any, NoEffect;
+        List "sasl.oauthbearer.expected.audience" = "", ReadOnly, Any, NoEffect;
         /// Issuer a JWT must name.
         String "sasl.oauthbearer.expected.issuer" = null, ReadOnly, Any, NoEffect;
         /// How often the JWT signing keys are fetched, ms.

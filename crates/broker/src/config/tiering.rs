@@ -55,5 +55,7 @@ config_keys! {
         Int "remote.fetch.max.wait.ms" = 500, ClusterWide, AtLeast(1), NoEffect;
         /// Longest wait of ListOffsets for remote storage, ms.
         Long "remote.list.offsets.request.timeout.ms" = 30000, ClusterWide, AtLeast(1), NoEffect;
+        /// Threads for follower tasks of tiered topics.
+        Int "remote.log.manager.follower.thread.pool.size" = 2, ClusterWide, AtLeast(1), NoEffect;
     }
 }

@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn the_table_has_the_topic_configs_of_apache_kafka() {
-        // LogConfig.configKeys of 4.1, the internal one left out.
+        // LogConfig.configKeys of 4.3, the internal one left out.
         assert_eq!(TOPIC_KEYS.len(), 33);
         assert_eq!(topic_key("retention.ms").unwrap().synonyms.len(), 3);
         assert!(topic_key("retention.m").is_none());

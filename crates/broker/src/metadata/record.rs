@@ -124,9 +124,9 @@ records! {
 }
 
 /// What is known about one record type.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordSchema {
-    /// Type number; for control records that of the `ControlType`.
+    /// Type number.
     pub api_key: u32,
     /// Name in Kafka's schema files.
     pub name: &'static str,

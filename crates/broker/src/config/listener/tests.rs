@@ -6,16 +6,21 @@ fn parse(
     map: &str,
     controllers: &str,
 ) -> Result<Listeners, String> {
+    let list = |text: &str| {
+        text.split(',')
+            .map(|item| item.trim().to_owned())
+            .collect::<Vec<_>>()
+    };
     let mut network = NetworkSettings {
-        listeners: listeners.into(),
+        listeners: list(listeners),
         ..Default::default()
     };
-    network.advertised_listeners = Some(advertised.into());
+    network.advertised_listeners = Some(list(advertised));
     if !map.is_empty() {
         network.listener_security_protocol_map = map.into();
     }
     let quorum = QuorumSettings {
-        controller_listener_names: Some(controllers.into()),
+        controller_listener_names: Some(list(controllers)),
         ..Default::default()
     };
     Listeners::parse(&network, &quorum)

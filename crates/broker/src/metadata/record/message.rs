@@ -95,7 +95,6 @@ macro_rules! message {
                     kind: <$type as super::field::Field>::KIND,
                     since: $since,
                     tag: message!(@tag $($tag)?),
-                    default: || super::field::Field::to_json(&<$name>::default().$field, i16::MAX),
                 }, )*
             ];
         }
