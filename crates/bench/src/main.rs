@@ -1,2 +1,198 @@
-//! Measures the broker against raw loops over the same bytes, as ratios within one run.
-fn main() {}
+//! Measures a broker against raw loops over the same bytes: ratios within one run, medians of interleaved repeats.
+//!
+//! Both sides are processes of their own on the same CPU; what is compared is the CPU time of the server process.
+//! Absolute figures are this machine's and this hour's, ratios travel better.
+
+mod affinity;
+mod batch;
+mod case;
+mod client;
+mod clock;
+mod consume;
+mod drive;
+mod error;
+mod frame_reader;
+mod lab;
+mod latency;
+mod librdkafka;
+mod produce;
+mod raw;
+mod report;
+mod request;
+mod sample;
+mod server;
+mod startup;
+mod stats;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use affinity::{Pinning, Placement};
+use case::{Case, Path};
+use error::{BenchError, Doing, Result};
+use lab::{Extent, Lab};
+use server::{Server, find_broker};
+use stats::Shuffler;
+
+/// Measures the Ottla broker, or any other, against raw loops over the same bytes.
+#[derive(Parser)]
+#[command(name = "ottla-bench", args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measure (what happens without a command, too).
+    Run(RunArgs),
+    /// The raw side, started by a run.
+    #[command(hide = true)]
+    RawServer,
+}
+
+#[derive(Args, Clone)]
+struct RunArgs {
+    /// The broker's program; by default the one built beside this program.
+    #[arg(long)]
+    ottla: Option<PathBuf>,
+    /// Fewer cases and shorter measurements: below two minutes.
+    #[arg(long)]
+    quick: bool,
+    /// Measure only these paths.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Path>,
+    /// Where server and clients run.
+    #[arg(long, value_enum, default_value = "one")]
+    pin: Pinning,
+    /// Interleaved repeats (7, or 5 when quick).
+    #[arg(long)]
+    repeats: Option<usize>,
+    /// Seed of the order of measurements.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Write every sample to this file, too.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Directory for the data, on the file system to be measured; by default the temporary directory.
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// Measure a broker that runs already at this address.
+    #[arg(long, requires = "pid")]
+    bootstrap: Option<SocketAddr>,
+    /// Process id of that broker.
+    #[arg(long, requires = "bootstrap")]
+    pid: Option<i32>,
+    /// Data directory of that broker, so that the raw side reads the very same files.
+    #[arg(long, requires = "bootstrap")]
+    log_dir: Option<PathBuf>,
+    /// End with status 1 when a target is missed.
+    #[arg(long)]
+    strict: bool,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Some(Command::RawServer) => raw::serve_until_stdin_ends().map(|()| 0),
+        Some(Command::Run(args)) => run(&args),
+        None => run(&cli.run),
+    };
+    match done {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("ottla-bench: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Measures and prints; returns how many targets were missed when that is to fail the command.
+fn run(args: &RunArgs) -> Result<usize> {
+    let placement = Placement::choose(args.pin)?;
+    let scratch = match &args.dir {
+        Some(dir) => tempfile::tempdir_in(dir),
+        None => tempfile::tempdir(),
+    };
+    let scratch = scratch.doing("creating a scratch directory")?;
+    let mut extent = if args.quick {
+        Extent::quick()
+    } else {
+        Extent::full()
+    };
+    extent.repeats = args.repeats.unwrap_or(extent.repeats).max(1);
+    println!(
+        "{placement}; medians of {} interleaved repeats, seed {}",
+        extent.repeats, args.seed
+    );
+
+    let program = if args.bootstrap.is_some() {
+        None
+    } else {
+        Some(find_broker(args.ottla.clone())?)
+    };
+    let (broker, log_dir) = match (&program, args.bootstrap, args.pid) {
+        (Some(program), ..) => {
+            let data = scratch.path().join("broker");
+            (Server::broker(program, &data, &placement)?, Some(data))
+        }
+        (None, Some(address), Some(pid)) => (
+            Server::running(address, pid, &placement)?,
+            args.log_dir.clone(),
+        ),
+        _ => {
+            return Err(BenchError::Usage(
+                "--bootstrap and --pid belong together".into(),
+            ));
+        }
+    };
+    let raw = Server::raw(&placement)?;
+    let lab = Lab {
+        placement,
+        broker,
+        raw,
+        log_dir,
+        scratch: scratch.path().into(),
+        extent,
+    };
+    measure(args, &lab, program.as_deref())
+}
+
+fn measure(args: &RunArgs, lab: &Lab, program: Option<&std::path::Path>) -> Result<usize> {
+    let wanted = |path: Path| args.only.is_empty() || args.only.contains(&path);
+    let name = if program.is_some() { "ottla" } else { "broker" };
+    let sets = if wanted(Path::Consume) {
+        consume::data_sets(lab)?
+    } else {
+        Vec::new()
+    };
+    let mut cases: Vec<Case<'_>> = consume::cases(lab, &sets, name);
+    if wanted(Path::Produce) {
+        cases.extend(produce::cases(lab, name)?);
+    }
+    if wanted(Path::Latency) {
+        cases.extend(latency::cases(lab, name)?);
+    }
+    if let Some(program) = program.filter(|_| wanted(Path::Startup)) {
+        cases.extend(startup::cases(program, &lab.placement, &lab.scratch));
+    }
+    if wanted(Path::Librdkafka) {
+        cases.extend(librdkafka::cases(lab, name)?);
+    }
+    let outcomes = case::run(cases, lab.extent.repeats, &mut Shuffler::new(args.seed))?;
+    println!("{}", report::tables(&outcomes));
+    if let Some(path) = &args.json {
+        let value = report::json(&outcomes, &lab.placement.to_string(), args.seed);
+        std::fs::write(path, format!("{value:#}\n"))
+            .doing(format!("writing {}", path.display()))?;
+    }
+    let missed = report::missed(&outcomes);
+    println!("{missed} targets missed");
+    Ok(if args.strict { missed } else { 0 })
+}

@@ -11,6 +11,11 @@ use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request};
 use thiserror::Error;
 
 use crate::frame::PREFIX_LEN;
+use crate::guard::{self, GuardError};
+use crate::legacy;
+
+/// First version of the request header with tagged fields.
+const TAGGED_HEADER: i16 = 2;
 
 /// The first eight bytes of every request, whose layout never changed: enough to answer or log one that cannot be
 /// decoded.
@@ -35,6 +40,9 @@ pub enum DecodeError {
         /// The version.
         api_version: i16,
     },
+    /// The guard refuses the bytes.
+    #[error(transparent)]
+    Refused(#[from] GuardError),
     /// The bytes do not form the message.
     #[error("the message cannot be decoded: {0}")]
     Malformed(String),
@@ -96,21 +104,32 @@ pub fn decode_request_header(frame: &mut Bytes) -> Result<RequestHeader, DecodeE
         api_version,
     })?;
     let version = api.request_header_version(api_version);
+    if version >= TAGGED_HEADER {
+        check_header(frame)?;
+    }
     RequestHeader::decode(frame, version).map_err(malformed)
 }
 
-/// Decode the body of a request. Records and strings are slices of `body`, not copies.
+/// Decode the body of a request, once [`guard::check`] has proved it harmless. Records and strings are slices of
+/// `body`, not copies. Versions that only old clients use are rewritten first: see [`legacy`].
 pub fn decode_request<R: Request>(body: &mut Bytes, version: i16) -> Result<R, DecodeError> {
-    R::decode(body, version).map_err(malformed)
+    guard::check(R::KEY, version, body)?;
+    match legacy::rewrite_request(R::KEY, version, body) {
+        Some((mut rewritten, version)) => R::decode(&mut rewritten, version).map_err(malformed),
+        None => R::decode(body, version).map_err(malformed),
+    }
 }
 
 /// A whole response: length, header and body.
-pub fn encode_response<R: Encodable + HeaderVersion>(
+pub fn encode_response<R: Encodable + HeaderVersion + 'static>(
     api_key: i16,
     version: i16,
     correlation_id: i32,
     response: &R,
 ) -> Result<Bytes, EncodeError> {
+    if let Some(frame) = legacy::encode_response(api_key, version, correlation_id, response) {
+        return frame;
+    }
     let header = ResponseHeader::default().with_correlation_id(correlation_id);
     encode_frame(
         &header,
@@ -154,6 +173,17 @@ pub fn decode_response<R: Request>(
     Ok((header.correlation_id, response))
 }
 
+/// Walk over a header with tagged fields before it is decoded.
+fn check_header(frame: &[u8]) -> Result<(), DecodeError> {
+    const TRUNCATED: DecodeError = DecodeError::Refused(GuardError::Truncated("client_id"));
+    let rest = &frame[RequestPrefix::LEN..];
+    let (len, rest) = rest.split_first_chunk().ok_or(TRUNCATED)?;
+    // Null, -1, is as long as the empty string. The length never became compact (KIP-511).
+    let len = usize::try_from(i16::from_be_bytes(*len)).unwrap_or(0);
+    guard::check_header_tags(rest.get(len..).ok_or(TRUNCATED)?)?;
+    Ok(())
+}
+
 fn encode_frame<H: Encodable, M: Encodable>(
     header: &H,
     header_version: i16,
@@ -193,3 +223,6 @@ fn encode_frame<H: Encodable, M: Encodable>(
 fn malformed(error: impl std::fmt::Display) -> DecodeError {
     DecodeError::Malformed(error.to_string())
 }
+
+#[cfg(test)]
+mod tests;

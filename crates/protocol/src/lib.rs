@@ -8,7 +8,9 @@ pub mod api;
 pub mod compression;
 pub mod fetch_frame;
 pub mod frame;
+pub mod guard;
 pub mod ids;
+mod legacy;
 pub mod record;
 pub mod varint;
 

@@ -124,9 +124,9 @@ records! {
 }
 
 /// What is known about one record type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct RecordSchema {
-    /// Type number.
+    /// Type number; for control records that of the `ControlType`.
     pub api_key: u32,
     /// Name in Kafka's schema files.
     pub name: &'static str,

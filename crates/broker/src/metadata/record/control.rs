@@ -9,8 +9,8 @@ use ottla_protocol::record::control::ControlType;
 use uuid::Uuid;
 
 use super::field::Field;
-use super::message::message;
-use super::{DecodeError, EncodeError};
+use super::message::{Message, message};
+use super::{DecodeError, EncodeError, RecordSchema};
 
 message! {
     /// A leader begins its epoch. First record of every epoch.
@@ -109,6 +109,25 @@ pub enum ControlRecord {
     Voters(VotersRecord),
 }
 
+/// All control record types, by type number.
+pub static CONTROL_SCHEMAS: &[RecordSchema] = &[
+    schema::<LeaderChangeMessage>(ControlType::LeaderChange, 1),
+    schema::<SnapshotHeaderRecord>(ControlType::SnapshotHeader, 0),
+    schema::<SnapshotFooterRecord>(ControlType::SnapshotFooter, 0),
+    schema::<KRaftVersionRecord>(ControlType::KRaftVersion, 0),
+    schema::<VotersRecord>(ControlType::KRaftVoters, 0),
+];
+
+const fn schema<M: Message>(kind: ControlType, high: i16) -> RecordSchema {
+    RecordSchema {
+        api_key: kind as u32,
+        name: M::NAME,
+        low: 0,
+        high,
+        fields: M::FIELDS,
+    }
+}
+
 impl ControlRecord {
     /// `leader` begins an epoch, elected by itself alone.
     pub fn sole_leader(leader: BrokerId) -> Self {
@@ -178,21 +197,22 @@ impl ControlRecord {
     /// The value is not exactly one message of a known version.
     pub fn decode(kind: ControlType, mut value: &[u8]) -> Result<Option<Self>, DecodeError> {
         let version = i16::read(0, &mut &*value)?;
-        let (name, highest) = match kind {
-            ControlType::LeaderChange => ("LeaderChangeMessage", 1),
-            ControlType::SnapshotHeader => ("SnapshotHeaderRecord", 0),
-            ControlType::SnapshotFooter => ("SnapshotFooterRecord", 0),
-            ControlType::KRaftVersion => ("KRaftVersionRecord", 0),
-            ControlType::KRaftVoters => ("VotersRecord", 0),
-            ControlType::Abort | ControlType::Commit => return Ok(None),
+        let Some(schema) = CONTROL_SCHEMAS
+            .iter()
+            .find(|schema| schema.api_key == kind as u32)
+        else {
+            return Ok(None);
         };
-        if !(0..=highest).contains(&version) {
+        if !(schema.low..=schema.high).contains(&version) {
+            let RecordSchema {
+                name, low, high, ..
+            } = *schema;
             let version = u32::from(version.cast_unsigned());
             return Err(DecodeError::UnknownVersion {
                 name,
                 version,
-                low: 0,
-                high: highest,
+                low,
+                high,
             });
         }
         let input = &mut value;

@@ -18,7 +18,7 @@ use super::{DecodeError, EncodeError};
 pub const MAX_STRING_LEN: usize = 0x7fff;
 
 /// Wire type of a field, in the words of Kafka's schema files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Kind {
     /// A scalar by the name the schema files give it: `bool`, `int32`, `uuid`, `string`, `bytes`, ...
     Scalar(&'static str),
@@ -36,7 +36,7 @@ pub enum Kind {
 }
 
 /// One row of a record's schema.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct FieldSchema {
     /// Name in snake case; Kafka's is the same in camel case.
     pub name: &'static str,
@@ -46,6 +46,8 @@ pub struct FieldSchema {
     pub since: i16,
     /// Tag, when it is a tagged field.
     pub tag: Option<u32>,
+    /// Gives the value that stands for the field where it is not written.
+    pub default: fn() -> Value,
 }
 
 /// A type that a field may have.

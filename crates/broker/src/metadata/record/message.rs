@@ -95,6 +95,7 @@ macro_rules! message {
                     kind: <$type as super::field::Field>::KIND,
                     since: $since,
                     tag: message!(@tag $($tag)?),
+                    default: || super::field::Field::to_json(&<$name>::default().$field, i16::MAX),
                 }, )*
             ];
         }

@@ -1,0 +1,122 @@
+//! The plain Kafka client of the set-up phase: connect, create, fill and delete topics.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use bytes::Bytes;
+use ottla_protocol::api::{decode_response, encode_request};
+use ottla_protocol::kafka_protocol::protocol::Request;
+use ottla_protocol::messages::create_topics_request::CreatableTopic;
+use ottla_protocol::messages::metadata_request::MetadataRequestTopic;
+use ottla_protocol::messages::{
+    ApiVersionsRequest, CreateTopicsRequest, DeleteTopicsRequest, MetadataRequest,
+};
+
+use crate::error::{BenchError, Doing, Result};
+use crate::request::{CLIENT_ID, topic_name, unencodable};
+
+/// No answer of the set-up phase takes longer.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A connection for requests one at a time.
+pub(crate) struct Client {
+    socket: TcpStream,
+}
+
+impl Client {
+    /// Connects to `address`.
+    pub(crate) fn connect(address: SocketAddr) -> Result<Self> {
+        let socket = connect(address)?;
+        socket
+            .set_read_timeout(Some(TIMEOUT))
+            .doing("setting a timeout")?;
+        Ok(Self { socket })
+    }
+
+    /// Asks for the API versions, as every client does first.
+    pub(crate) fn api_versions(&mut self) -> Result<()> {
+        let request = ApiVersionsRequest::default()
+            .with_client_software_name("ottla-bench".into())
+            .with_client_software_version("1".into());
+        refused("ApiVersions", self.call(3, &request)?.error_code)
+    }
+
+    /// Creates `topic` and returns when every partition has a leader.
+    pub(crate) fn create_topic(&mut self, topic: &str, partitions: usize) -> Result<()> {
+        let wanted = CreatableTopic::default()
+            .with_name(topic_name(topic))
+            .with_num_partitions(partitions as i32)
+            .with_replication_factor(1);
+        let request = CreateTopicsRequest::default()
+            .with_topics(vec![wanted])
+            .with_timeout_ms(10_000);
+        for created in self.call(5, &request)?.topics {
+            refused("CreateTopics", created.error_code)?;
+        }
+        self.await_leaders(topic, partitions)
+    }
+
+    /// Deletes `topic`.
+    pub(crate) fn delete_topic(&mut self, topic: &str) -> Result<()> {
+        let request = DeleteTopicsRequest::default()
+            .with_topic_names(vec![topic_name(topic)])
+            .with_timeout_ms(10_000);
+        for deleted in self.call(5, &request)?.responses {
+            refused("DeleteTopics", deleted.error_code)?;
+        }
+        Ok(())
+    }
+
+    /// Apache Kafka answers CreateTopics before its brokers have the news.
+    fn await_leaders(&mut self, topic: &str, partitions: usize) -> Result<()> {
+        let request = MetadataRequest::default()
+            .with_topics(Some(vec![
+                MetadataRequestTopic::default().with_name(Some(topic_name(topic))),
+            ]))
+            .with_allow_auto_topic_creation(false);
+        for _ in 0..1000 {
+            let answer = self.call(8, &request)?;
+            let led = answer.topics.iter().flat_map(|topic| &topic.partitions);
+            if led.filter(|partition| partition.error_code == 0).count() == partitions {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Err(BenchError::Server(format!(
+            "topic {topic} has no leaders after 5 s"
+        )))
+    }
+
+    fn call<R: Request>(&mut self, version: i16, request: &R) -> Result<R::Response> {
+        let frame = encode_request(version, 1, CLIENT_ID, request).map_err(unencodable)?;
+        self.socket.write_all(&frame).doing("sending a request")?;
+        let mut prefix = [0; 4];
+        self.socket
+            .read_exact(&mut prefix)
+            .doing("receiving a response")?;
+        let mut body = vec![0; u32::from_be_bytes(prefix).min(64 << 20) as usize];
+        self.socket
+            .read_exact(&mut body)
+            .doing("receiving a response")?;
+        let (_, response) = decode_response::<R>(&mut Bytes::from(body), version)
+            .map_err(|error| BenchError::Malformed(error.to_string()))?;
+        Ok(response)
+    }
+}
+
+/// A blocking socket without Nagle's delay.
+pub(crate) fn connect(address: SocketAddr) -> Result<TcpStream> {
+    let socket = TcpStream::connect(address).doing(format!("connecting to {address}"))?;
+    socket.set_nodelay(true).doing("setting TCP_NODELAY")?;
+    Ok(socket)
+}
+
+/// An error unless `code` is 0.
+pub(crate) fn refused(api: &'static str, code: i16) -> Result<()> {
+    if code == 0 {
+        Ok(())
+    } else {
+        Err(BenchError::Refused { api, code })
+    }
+}
