@@ -1,0 +1,156 @@
+"""Apache Kafka's own DumpLogSegments reads every file that the broker wrote, without a complaint."""
+
+import re
+import subprocess
+from pathlib import Path
+
+from harness import kcat, session, tools, wire
+from harness.corpus import corpus
+from harness.suite import Suite
+
+SUITE = Suite("dump-log", "Apache Kafka 4.1.2 DumpLogSegments")
+SUITES = [SUITE]
+COMPLAINT = re.compile(r"exception|mismatch|corrupt|error|invalid|not found|could not|isvalid: false|non-consecutive|"
+                       r"found timestamp mismatch|out of order", re.IGNORECASE)
+CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
+STATE = {}
+
+
+def setup(context):
+    """Data of every kind, in several segments, and a clean stop."""
+    STATE.clear()
+    STATE["class_path"] = tools.maven(tools.ROOT / "apache-kafka")
+    broker = STATE["broker"] = context.own_broker()
+    STATE["topics"] = {}
+    path, _, lines = corpus(8)
+    with wire.Connection(broker.bootstrap) as connection:
+        for codec in CODECS:
+            topic = context.topic(codec)
+            session.create_topic(connection, topic, configs={"segment.bytes": str(2 << 20)})
+            kcat.produce_file(broker.bootstrap, topic, path, codec, "-X", "batch.size=16384")
+            assert session.offset_for(connection, topic, session.LATEST)[1] == lines
+            STATE["topics"][topic] = lines
+        delete = context.topic("deleted")
+        session.create_topic(connection, delete, partitions=3)
+        connection.call(session.schema.DELETE_TOPICS, 1, {"topic_names": [delete], "timeout_ms": 10000})
+    broker.stop()
+
+
+SUITE.prepare = setup
+
+
+def dump(files, *extra):
+    """The tool's output; its exit code and every word of complaint are errors."""
+    arguments = [tools.java(), "-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+                 "-cp", STATE["class_path"], "kafka.tools.DumpLogSegments", *extra,
+                 "--files", ",".join(str(file) for file in files)]
+    done = subprocess.run(arguments, capture_output=True, text=True, errors="replace", check=False, timeout=300)
+    assert done.returncode == 0, f"exit code {done.returncode}: {done.stderr[-500:]}"
+    assert not done.stderr.strip(), done.stderr[:500]
+    # Payloads are the corpus's own words, so only the lines about batches and files are judged.
+    for line in done.stdout.splitlines():
+        if not line.startswith("| offset:") and COMPLAINT.search(line):
+            raise AssertionError(line[:300])
+    return done.stdout
+
+
+def segments(suffix):
+    """Files of all the topics' partitions."""
+    found = sorted(file for topic in STATE["topics"] for file in (STATE["broker"].data / f"{topic}-0").glob(f"*{suffix}"))
+    assert found, f"no {suffix} files"
+    return found
+
+
+def metadata_files(suffix):
+    return sorted((STATE["broker"].data / "__cluster_metadata-0").glob(f"*{suffix}"))
+
+
+@SUITE.case
+def logs(_context):
+    """Every batch of every segment is valid, offsets follow each other, nothing is missing."""
+    for topic, lines in STATE["topics"].items():
+        files = sorted((STATE["broker"].data / f"{topic}-0").glob("*.log"))
+        assert len(files) > 1 or "none" not in topic, f"{topic} has only {len(files)} segment"
+        batches = re.findall(r"^baseOffset: (\d+) lastOffset: (\d+) .*isvalid: true$", dump(files), re.MULTILINE)
+        expected = 0
+        for first, last in batches:
+            assert int(first) == expected, f"{topic}: a batch starts at {first}, expected {expected}"
+            expected = int(last) + 1
+        assert expected == lines, f"{topic}: ends at {expected}, {lines} lines went in"
+        assert sum(f.stat().st_size for f in files) == sum(
+            int(size) for size in re.findall(r" size: (\d+) magic", dump(files))), f"{topic}: bytes after the last batch"
+
+
+@SUITE.case
+def records_inside_batches(_context):
+    """Deep iteration: every record can be decompressed and has its offset."""
+    for topic, lines in STATE["topics"].items():
+        files = sorted((STATE["broker"].data / f"{topic}-0").glob("*.log"))
+        found = dump(files, "--deep-iteration", "--skip-record-metadata")
+        offsets = len(re.findall(r"^\| offset: \d+ ", found, re.MULTILINE))
+        printed = dump([files[0]], "--print-data-log").count("\n| offset: ")
+        assert printed > 0 and offsets in (0, lines), f"{topic}: {offsets} of {lines} records"
+
+
+@SUITE.case
+def offset_indexes(_context):
+    """Each entry points at the batch with its offset."""
+    dump(segments(".index"))
+    sane = dump(segments(".index"), "--index-sanity-check")
+    assert sane.count("passed sanity check") == len(segments(".index")), sane[-300:]
+
+
+@SUITE.case
+def time_indexes(_context):
+    """Timestamps rise and each belongs to its offset."""
+    dump(segments(".timeindex"))
+    sane = dump(segments(".timeindex"), "--index-sanity-check")
+    assert sane.count("passed sanity check") == len(segments(".timeindex")), sane[-300:]
+
+
+@SUITE.case
+def producer_snapshots(_context):
+    """The producer state of the idempotent producers."""
+    text = dump(segments(".snapshot"))
+    assert text.count("producerId:") >= len(STATE["topics"]), text[-300:]
+
+
+@SUITE.case
+def metadata_log(context):
+    """The cluster metadata log decodes, and has our topics' records."""
+    files = metadata_files(".log")
+    assert files, "no metadata log"
+    text = dump(files, "--cluster-metadata-decoder")
+    for topic in [*STATE["topics"], context.topic("deleted")]:
+        assert f'"name":"{topic}"' in text, f"no record of topic {topic}"
+    for kind in ("FEATURE_LEVEL_RECORD", "REGISTER_BROKER_RECORD", "TOPIC_RECORD", "PARTITION_RECORD",
+                 "CONFIG_RECORD", "PRODUCER_IDS_RECORD", "REMOVE_TOPIC_RECORD", "LeaderChange"):
+        assert kind in text, f"no {kind}"
+    assert dump(metadata_files(".index"), "--index-sanity-check")
+
+
+@SUITE.case
+def metadata_snapshots(_context):
+    """Every checkpoint of the metadata log, and bootstrap.checkpoint where there is one."""
+    files = metadata_files(".checkpoint") + list(STATE["broker"].data.glob("bootstrap.checkpoint"))
+    assert files, "no checkpoint"
+    for file in files:
+        text = dump([file], "--cluster-metadata-decoder")
+        assert "SnapshotHeader" in text and "SnapshotFooter" in text, text[:300]
+
+
+@SUITE.case
+def small_files(_context):
+    """The text files that Apache Kafka writes beside the logs are there, with their fields."""
+    data = STATE["broker"].data
+    properties = (data / "meta.properties").read_text()
+    for key in ("version=1", "cluster.id=", "node.id=", "directory.id="):
+        assert key in properties, f"meta.properties has no {key}"
+    for topic in STATE["topics"]:
+        assert "topic_id: " in (data / f"{topic}-0/partition.metadata").read_text()
+        version, count, *entries = (data / f"{topic}-0/leader-epoch-checkpoint").read_text().split("\n")
+        assert version == "0" and int(count) >= 1 and entries[0].endswith(" 0"), entries
+    for name in ("recovery-point-offset-checkpoint", "log-start-offset-checkpoint"):
+        text = (data / name).read_text().split("\n")
+        assert text[0] == "0" and int(text[1]) == len([t for t in text[2:] if t]), f"{name}: {text[:3]}"
+    assert Path(data / "__cluster_metadata-0/quorum-state").read_text().startswith("{")

@@ -1,0 +1,189 @@
+"""Request and response layouts of the Kafka protocol, as far as the suites send them by hand.
+
+A layout is a list of fields `(name, type)` or `(name, type, first_version)` or
+`(name, type, first_version, last_version)`; a type is a primitive's name, or a list of fields for an
+array of structures. Values are plain Python: dict, list, str, bytes, int, None. Facts come from the
+message definitions of Apache Kafka 4.1.
+"""
+
+from dataclasses import dataclass
+
+NEVER = 1 << 15
+
+
+@dataclass(frozen=True)
+class Api:
+    """One API: its key, its layouts, and the first version with compact types and tagged fields."""
+
+    name: str
+    key: int
+    flexible: int
+    request: list
+    response: list
+
+
+PRODUCE = Api("Produce", 0, 9, [
+    ("transactional_id", "nullable_string", 3),
+    ("acks", "int16"), ("timeout_ms", "int32"),
+    ("topics", [
+        ("name", "string", 0, 12), ("topic_id", "uuid", 13),
+        ("partitions", [("index", "int32"), ("records", "nullable_bytes")]),
+    ]),
+], [
+    ("topics", [
+        ("name", "string", 0, 12), ("topic_id", "uuid", 13),
+        ("partitions", [
+            ("index", "int32"), ("error_code", "int16"), ("base_offset", "int64"),
+            ("log_append_time_ms", "int64", 2), ("log_start_offset", "int64", 5),
+            ("record_errors", [("batch_index", "int32"), ("message", "nullable_string")], 8),
+            ("error_message", "nullable_string", 8),
+        ]),
+    ]),
+    ("throttle_time_ms", "int32", 1),
+])
+
+FETCH = Api("Fetch", 1, 12, [
+    ("replica_id", "int32", 0, 14), ("max_wait_ms", "int32"), ("min_bytes", "int32"),
+    ("max_bytes", "int32", 3), ("isolation_level", "int8", 4),
+    ("session_id", "int32", 7), ("session_epoch", "int32", 7),
+    ("topics", [
+        ("topic", "string", 0, 12), ("topic_id", "uuid", 13),
+        ("partitions", [
+            ("partition", "int32"), ("current_leader_epoch", "int32", 9), ("fetch_offset", "int64"),
+            ("last_fetched_epoch", "int32", 12), ("log_start_offset", "int64", 5),
+            ("partition_max_bytes", "int32"),
+        ]),
+    ]),
+    ("forgotten_topics_data", [
+        ("topic", "string", 0, 12), ("topic_id", "uuid", 13), ("partitions", "int32_array"),
+    ], 7),
+    ("rack_id", "string", 11),
+], [
+    ("throttle_time_ms", "int32", 1), ("error_code", "int16", 7), ("session_id", "int32", 7),
+    ("topics", [
+        ("topic", "string", 0, 12), ("topic_id", "uuid", 13),
+        ("partitions", [
+            ("partition", "int32"), ("error_code", "int16"), ("high_watermark", "int64"),
+            ("last_stable_offset", "int64", 4), ("log_start_offset", "int64", 5),
+            ("aborted_transactions", [("producer_id", "int64"), ("first_offset", "int64")], 4),
+            ("preferred_read_replica", "int32", 11), ("records", "nullable_bytes"),
+        ]),
+    ]),
+])
+
+LIST_OFFSETS = Api("ListOffsets", 2, 6, [
+    ("replica_id", "int32"), ("isolation_level", "int8", 2),
+    ("topics", [
+        ("name", "string"),
+        ("partitions", [
+            ("index", "int32"), ("current_leader_epoch", "int32", 4), ("timestamp", "int64"),
+        ]),
+    ]),
+    ("timeout_ms", "int32", 10),
+], [
+    ("throttle_time_ms", "int32", 2),
+    ("topics", [
+        ("name", "string"),
+        ("partitions", [
+            ("index", "int32"), ("error_code", "int16"), ("timestamp", "int64", 1),
+            ("offset", "int64", 1), ("leader_epoch", "int32", 4),
+        ]),
+    ]),
+])
+
+METADATA = Api("Metadata", 3, 9, [
+    ("topics", [("topic_id", "uuid", 10), ("name", "string", 0, 9), ("name", "nullable_string", 10)]),
+    ("allow_auto_topic_creation", "bool", 4),
+    ("include_cluster_authorized_operations", "bool", 8, 10),
+    ("include_topic_authorized_operations", "bool", 8),
+], [
+    ("throttle_time_ms", "int32", 3),
+    ("brokers", [("node_id", "int32"), ("host", "string"), ("port", "int32"), ("rack", "nullable_string", 1)]),
+    ("cluster_id", "nullable_string", 2), ("controller_id", "int32", 1),
+    ("topics", [
+        ("error_code", "int16"), ("name", "string", 0, 11), ("name", "nullable_string", 12),
+        ("topic_id", "uuid", 10), ("is_internal", "bool", 1),
+        ("partitions", [
+            ("error_code", "int16"), ("index", "int32"), ("leader_id", "int32"), ("leader_epoch", "int32", 7),
+            ("replica_nodes", "int32_array"), ("isr_nodes", "int32_array"), ("offline_replicas", "int32_array", 5),
+        ]),
+        ("topic_authorized_operations", "int32", 8),
+    ]),
+    ("cluster_authorized_operations", "int32", 8, 10),
+    ("error_code", "int16", 13),
+])
+
+FIND_COORDINATOR = Api("FindCoordinator", 10, 3, [
+    ("key", "string", 0, 3), ("key_type", "int8", 1), ("coordinator_keys", "string_array", 4),
+], [
+    ("throttle_time_ms", "int32", 1), ("error_code", "int16", 0, 3), ("error_message", "nullable_string", 1, 3),
+    ("node_id", "int32", 0, 3), ("host", "string", 0, 3), ("port", "int32", 0, 3),
+    ("coordinators", [
+        ("key", "string"), ("node_id", "int32"), ("host", "string"), ("port", "int32"),
+        ("error_code", "int16"), ("error_message", "nullable_string"),
+    ], 4),
+])
+
+API_VERSIONS = Api("ApiVersions", 18, 3, [
+    ("client_software_name", "string", 3), ("client_software_version", "string", 3),
+], [
+    ("error_code", "int16"),
+    ("api_keys", [("api_key", "int16"), ("min_version", "int16"), ("max_version", "int16")]),
+    ("throttle_time_ms", "int32", 1),
+])
+
+CREATE_TOPICS = Api("CreateTopics", 19, 5, [
+    ("topics", [
+        ("name", "string"), ("num_partitions", "int32"), ("replication_factor", "int16"),
+        ("assignments", [("partition_index", "int32"), ("broker_ids", "int32_array")]),
+        ("configs", [("name", "string"), ("value", "nullable_string")]),
+    ]),
+    ("timeout_ms", "int32"), ("validate_only", "bool", 1),
+], [
+    ("throttle_time_ms", "int32", 2),
+    ("topics", [
+        ("name", "string"), ("topic_id", "uuid", 7), ("error_code", "int16"), ("error_message", "nullable_string", 1),
+        ("num_partitions", "int32", 5), ("replication_factor", "int16", 5),
+        ("configs", [
+            ("name", "string"), ("value", "nullable_string"), ("read_only", "bool"),
+            ("config_source", "int8"), ("is_sensitive", "bool"),
+        ], 5),
+    ]),
+])
+
+DELETE_TOPICS = Api("DeleteTopics", 20, 4, [
+    ("topics", [("name", "nullable_string"), ("topic_id", "uuid")], 6),
+    ("topic_names", "string_array", 0, 5), ("timeout_ms", "int32"),
+], [
+    ("throttle_time_ms", "int32", 1),
+    ("responses", [
+        ("name", "string", 0, 5), ("name", "nullable_string", 6), ("topic_id", "uuid", 6),
+        ("error_code", "int16"), ("error_message", "nullable_string", 5),
+    ]),
+])
+
+INIT_PRODUCER_ID = Api("InitProducerId", 22, 2, [
+    ("transactional_id", "nullable_string"), ("transaction_timeout_ms", "int32"),
+    ("producer_id", "int64", 3), ("producer_epoch", "int16", 3),
+], [
+    ("throttle_time_ms", "int32"), ("error_code", "int16"), ("producer_id", "int64"), ("producer_epoch", "int16"),
+])
+
+DESCRIBE_CONFIGS = Api("DescribeConfigs", 32, 4, [
+    ("resources", [
+        ("resource_type", "int8"), ("resource_name", "string"), ("configuration_keys", "string_array"),
+    ]),
+    ("include_synonyms", "bool", 1), ("include_documentation", "bool", 3),
+], [
+    ("throttle_time_ms", "int32"),
+    ("results", [
+        ("error_code", "int16"), ("error_message", "nullable_string"), ("resource_type", "int8"),
+        ("resource_name", "string"),
+        ("configs", [
+            ("name", "string"), ("value", "nullable_string"), ("read_only", "bool"), ("is_default", "bool", 0, 0),
+            ("config_source", "int8", 1), ("is_sensitive", "bool"),
+            ("synonyms", [("name", "string"), ("value", "nullable_string"), ("source", "int8")], 1),
+            ("config_type", "int8", 3), ("documentation", "nullable_string", 3),
+        ]),
+    ]),
+])

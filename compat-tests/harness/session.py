@@ -1,0 +1,78 @@
+"""Short forms of raw requests, each at a version of the caller's choice."""
+
+import time
+
+from . import schema
+from .batch import batch
+
+LATEST, EARLIEST = -1, -2
+
+
+class KafkaError(Exception):
+    """An error code in an answer."""
+
+    def __init__(self, where, code, message=""):
+        super().__init__(f"{where}: error {code} {message or ''}".rstrip())
+        self.code = code
+
+
+def ok(where, code, message=""):
+    if code:
+        raise KafkaError(where, code, message)
+
+
+def create_topic(connection, topic, partitions=1, configs=None, version=5):
+    """Creates a topic and waits until Metadata shows its leader."""
+    answer = connection.call(schema.CREATE_TOPICS, version, {"timeout_ms": 15000, "topics": [{
+        "name": topic, "num_partitions": partitions, "replication_factor": 1,
+        "configs": [{"name": name, "value": value} for name, value in (configs or {}).items()],
+    }]})["topics"][0]
+    ok(f"CreateTopics {topic}", answer["error_code"], answer.get("error_message"))
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        found = connection.call(schema.METADATA, 5, {"topics": [{"name": topic}]})["topics"][0]
+        if found["error_code"] == 0 and all(p["leader_id"] >= 0 for p in found["partitions"]):
+            return
+        time.sleep(0.02)
+    raise KafkaError(f"Metadata {topic}", found["error_code"])
+
+
+def produce_body(topic, records, acks=-1, partition=0):
+    return {"acks": acks, "timeout_ms": 15000, "topics": [
+        {"name": topic, "partitions": [{"index": partition, "records": records}]}]}
+
+
+def produce(connection, topic, records, version=7, acks=-1):
+    """The answer for the one partition; `records` may be wrong on purpose, so no error is raised."""
+    answer = connection.call(schema.PRODUCE, version, produce_body(topic, records, acks))
+    return answer["topics"][0]["partitions"][0]
+
+
+def fetch_body(topic, offset, version, max_bytes=1 << 20, max_wait_ms=500, min_bytes=1, isolation_level=0):
+    body = {"replica_id": -1, "max_wait_ms": max_wait_ms, "min_bytes": min_bytes, "max_bytes": max_bytes,
+            "isolation_level": isolation_level, "session_id": 0, "session_epoch": -1,
+            "topics": [{"topic": topic, "partitions": [{
+                "partition": 0, "current_leader_epoch": -1, "fetch_offset": offset, "log_start_offset": -1,
+                "last_fetched_epoch": -1, "partition_max_bytes": max_bytes}]}]}
+    return body
+
+
+def fetch(connection, topic, offset, version=11, **limits):
+    """The answer for the one partition."""
+    answer = connection.call(schema.FETCH, version, fetch_body(topic, offset, version, **limits))
+    ok("Fetch", answer.get("error_code", 0))
+    return answer["topics"][0]["partitions"][0]
+
+
+def offset_for(connection, topic, timestamp, version=2):
+    """`(timestamp, offset)` that ListOffsets answers."""
+    answer = connection.call(schema.LIST_OFFSETS, version, {"replica_id": -1, "topics": [
+        {"name": topic, "partitions": [{"index": 0, "current_leader_epoch": -1, "timestamp": timestamp}]}]})
+    found = answer["topics"][0]["partitions"][0]
+    ok("ListOffsets", found["error_code"])
+    return found["timestamp"], found["offset"]
+
+
+def one_batch(text=b"a record", **wrong):
+    """A batch of one record, fields wrong as asked."""
+    return batch([text], timestamp=int(time.time() * 1000), **wrong)

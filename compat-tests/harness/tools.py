@@ -1,0 +1,135 @@
+"""Toolchains and pinned client packages, installed once under `.cache`.
+
+Everything comes through the ordinary package clients. What cannot be had raises `Unavailable`, which
+the runner shows as a skip with its reason.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = ROOT / ".cache"
+
+
+class Unavailable(Exception):
+    """A toolchain or package that this machine lacks and cannot install."""
+
+
+@contextlib.contextmanager
+def installing():
+    """One installation at a time, also between runs."""
+    CACHE.mkdir(exist_ok=True)
+    with open(CACHE / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def run(arguments, what, **options):
+    """Runs an installer; its last words become the reason when it fails."""
+    done = subprocess.run(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, errors="replace", check=False, **options)
+    if done.returncode:
+        last = [line for line in done.stdout.splitlines() if line.strip()][-3:]
+        raise Unavailable(f"{what}: {' | '.join(last)}")
+    return done.stdout
+
+
+def program(name, package):
+    """The path of a program, from Debian's package when it is not there yet."""
+    found = shutil.which(name)
+    if found:
+        return found
+    if not shutil.which("apt-get") or os.geteuid() != 0:
+        raise Unavailable(f"no {name}; install Debian's package {package}")
+    with installing():
+        quiet = {"env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}}
+        run(["apt-get", "update", "-qq"], "apt-get update", **quiet)
+        run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", package], f"apt-get install {package}", **quiet)
+    found = shutil.which(name)
+    if not found:
+        raise Unavailable(f"package {package} brought no {name}")
+    return found
+
+
+def digest(*files):
+    """A short name for the content of files."""
+    total = hashlib.sha256()
+    for file in files:
+        total.update(Path(file).read_bytes())
+    return total.hexdigest()[:12]
+
+
+def installed(name, files, build):
+    """The folder `.cache/NAME-DIGEST`; `build(folder)` fills it when it is new."""
+    folder = CACHE / f"{name}-{digest(*files)}"
+    with installing():
+        if not (folder / ".complete").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            build(folder)
+            (folder / ".complete").touch()
+    return folder
+
+
+def python(folder):
+    """The interpreter of a virtual environment with exactly `folder/requirements.txt` (hashes checked)."""
+    requirements = folder / "requirements.txt"
+
+    def build(target):
+        run([sys.executable, "-m", "venv", target], "python -m venv (Debian: python3-venv)")
+        run([target / "bin/pip", "install", "-q", "--disable-pip-version-check", "--require-hashes",
+             "-r", requirements], f"pip install for {folder.name}")
+    return installed(f"python-{folder.name}", [requirements], build) / "bin/python"
+
+
+def npm(folder):
+    """The `node_modules` that `folder/package-lock.json` names; and checks that node is there."""
+    manifest, lock = folder / "package.json", folder / "package-lock.json"
+    program("node", "nodejs")
+    client = program("npm", "npm")
+
+    def build(target):
+        shutil.copy(manifest, target)
+        shutil.copy(lock, target)
+        run([client, "ci", "--no-audit", "--no-fund", "--loglevel=error"], f"npm ci for {folder.name}", cwd=target)
+    return installed(f"npm-{folder.name}", [manifest, lock], build) / "node_modules"
+
+
+def go(folder):
+    """The program built from `folder` with the modules of its `go.sum`."""
+    client = program("go", "golang-go")
+    sources = sorted(folder.glob("*.go")) + [folder / "go.mod", folder / "go.sum"]
+
+    def build(target):
+        run([client, "build", "-mod=readonly", "-trimpath", "-o", target / "client", "."],
+            f"go build of {folder.name}", cwd=folder, env={**os.environ, "CGO_ENABLED": "0"})
+    return installed(f"go-{folder.name}", sources, build) / "client"
+
+
+def maven(folder):
+    """A Java class path with the jars that `folder/pom.xml` asks for, checked against `folder/jars.sha256`."""
+    pom, lock = folder / "pom.xml", folder / "jars.sha256"
+    java()
+    client = program("mvn", "maven")
+
+    def build(target):
+        run([client, "-q", "-B", "-f", pom, "dependency:copy-dependencies", f"-DoutputDirectory={target}",
+             "-DincludeScope=runtime"], f"maven for {folder.name}")
+        found = {jar.name: hashlib.sha256(jar.read_bytes()).hexdigest() for jar in target.glob("*.jar")}
+        wanted = dict(reversed(line.split()) for line in lock.read_text().splitlines())
+        if found != wanted:
+            wrong = sorted(set(found.items()) ^ set(wanted.items()))
+            raise Unavailable(f"maven for {folder.name}: jars differ from jars.sha256: {wrong[:4]}")
+    return f"{installed(f'maven-{folder.name}', [pom, lock], build)}/*"
+
+
+def java():
+    """The `java` launcher of a JDK (single-file programs need its compiler)."""
+    program("javac", "openjdk-17-jdk-headless")
+    return program("java", "openjdk-17-jdk-headless")
