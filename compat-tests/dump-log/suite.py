@@ -6,13 +6,12 @@ from pathlib import Path
 
 from harness import kcat, session, tools, wire
 from harness.corpus import corpus
-from harness.suite import Suite
+from harness.suite import CODECS, Suite
 
 SUITE = Suite("dump-log", "Apache Kafka 4.1.2 DumpLogSegments")
 SUITES = [SUITE]
 COMPLAINT = re.compile(r"exception|mismatch|corrupt|error|invalid|not found|could not|isvalid: false|non-consecutive|"
                        r"found timestamp mismatch|out of order", re.IGNORECASE)
-CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 STATE = {}
 
 

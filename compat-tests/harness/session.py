@@ -6,6 +6,7 @@ from . import schema
 from .batch import batch
 
 LATEST, EARLIEST = -1, -2
+COORDINATOR_LOAD_IN_PROGRESS = 14
 
 
 class KafkaError(Exception):
@@ -35,6 +36,18 @@ def create_topic(connection, topic, partitions=1, configs=None, version=5):
             return
         time.sleep(0.02)
     raise KafkaError(f"Metadata {topic}", found["error_code"])
+
+
+def init_producer_id(connection, version):
+    """`(id, epoch)` of a new idempotent producer; asks again while a starting broker has no ids yet."""
+    deadline = time.monotonic() + 15
+    while True:
+        answer = connection.call(schema.INIT_PRODUCER_ID, version, {
+            "transactional_id": None, "transaction_timeout_ms": 60000, "producer_id": -1, "producer_epoch": -1})
+        if answer["error_code"] != COORDINATOR_LOAD_IN_PROGRESS or time.monotonic() > deadline:
+            ok("InitProducerId", answer["error_code"])
+            return answer["producer_id"], answer["producer_epoch"]
+        time.sleep(0.05)
 
 
 def produce_body(topic, records, acks=-1, partition=0):

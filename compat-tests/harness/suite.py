@@ -14,6 +14,10 @@ from .tools import Unavailable
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 # How the reason of a skip begins when this machine lacks a tool; --strict makes a failure of it.
 TOOLCHAIN = "toolchain: "
+CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
+# What every client program does, as far as its library can.
+CLIENT_CASES = [*(f"round-trip-{codec}" for codec in CODECS), "offsets-by-timestamp", "seek", "large-record",
+                "too-large-record", "idempotence", "create-topic", "unknown-topic"]
 
 
 class Skip(Exception):

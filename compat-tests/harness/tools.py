@@ -102,14 +102,14 @@ def npm(folder):
 
 
 def go(folder):
-    """The program built from `folder` with the modules of its `go.sum`."""
+    """A folder with the programs of the Go module in `folder`, built with the modules of its `go.sum`."""
     client = program("go", "golang-go")
-    sources = sorted(folder.glob("*.go")) + [folder / "go.mod", folder / "go.sum"]
+    sources = [folder / "go.mod", folder / "go.sum", *sorted(folder.rglob("*.go"))]
 
     def build(target):
-        run([client, "build", "-mod=readonly", "-trimpath", "-o", target / "client", "."],
+        run([client, "build", "-mod=readonly", "-trimpath", "-o", f"{target}/", "./..."],
             f"go build of {folder.name}", cwd=folder, env={**os.environ, "CGO_ENABLED": "0"})
-    return installed(f"go-{folder.name}", sources, build) / "client"
+    return installed(f"go-{folder.name}", sources, build)
 
 
 def maven(folder):

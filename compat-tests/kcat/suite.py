@@ -2,11 +2,10 @@
 
 from harness import kcat, schema, session, wire
 from harness.corpus import corpus
-from harness.suite import Skip, Suite
+from harness.suite import CODECS, Skip, Suite
 
 SUITE = Suite("kcat", kcat.version())
 SUITES = [SUITE]
-CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 STATE = {}
 
 

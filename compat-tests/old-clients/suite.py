@@ -64,10 +64,8 @@ def play(client, context, name):
         check_coordinator(connection, client)
         producer = (-1, -1, -1)
         if client.init_producer_id is not None:
-            answer = connection.call(schema.INIT_PRODUCER_ID, client.init_producer_id, {
-                "transactional_id": None, "transaction_timeout_ms": 60000, "producer_id": -1, "producer_epoch": -1})
-            assert answer["error_code"] == 0 and answer["producer_id"] >= 0, answer
-            producer = (answer["producer_id"], answer["producer_epoch"], 0)
+            producer = (*session.init_producer_id(connection, client.init_producer_id), 0)
+            assert producer[0] >= 0
         first = session.produce(connection, topic, batch(values, timestamp=now, producer=producer), client.produce)
         assert (first["error_code"], first["base_offset"]) == (0, 0), first
         if client.init_producer_id is not None:
@@ -145,6 +143,23 @@ def metadata_0_means_all_topics(context):
 
 
 @SUITE.case
+def list_offsets_special_times(context):
+    """Version 8: the record with the greatest time (-3), the earliest local one (-4), the last tiered one (-5)."""
+    with wire.Connection(context.broker().bootstrap) as connection:
+        topic = context.topic("special")
+        session.create_topic(connection, topic)
+        now = int(time.time() * 1000)
+        assert session.offset_for(connection, topic, -3, 8) == (-1, -1), "the greatest time of an empty log"
+        for back in (30, 10, 20):
+            answer = session.produce(connection, topic, batch([b"x"], timestamp=now - back))
+            assert answer["error_code"] == 0, answer
+        assert session.offset_for(connection, topic, -3, 8) == (now - 10, 1)
+        assert session.offset_for(connection, topic, now - 15, 8) == (now - 10, 1)
+        assert session.offset_for(connection, topic, -4, 8)[1] == 0
+        assert session.offset_for(connection, topic, -5, 9) == (-1, -1)
+
+
+@SUITE.case
 def every_advertised_version(context):
     """Each version of the core APIs that ApiVersions advertises is answered in its own layout."""
     with wire.Connection(context.broker().bootstrap) as connection:
@@ -173,9 +188,7 @@ def every_advertised_version(context):
         for version in range(ranges[19][0], min(ranges[19][1], 7) + 1):
             session.create_topic(connection, context.topic(f"v{version}"), version=version)
         for version in range(ranges[22][0], min(ranges[22][1], 5) + 1):
-            answer = connection.call(schema.INIT_PRODUCER_ID, version, {
-                "transactional_id": None, "transaction_timeout_ms": 60000, "producer_id": -1, "producer_epoch": -1})
-            assert answer["error_code"] == 0, f"InitProducerId v{version}: {answer}"
+            session.init_producer_id(connection, version)
         for version in range(ranges[32][0], min(ranges[32][1], 4) + 1):
             answer = connection.call(schema.DESCRIBE_CONFIGS, version, {"resources": [
                 {"resource_type": 2, "resource_name": topic, "configuration_keys": None}]})

@@ -1,0 +1,93 @@
+"""Java's kafka-clients, the same program with an old and the newest library, and the console tools."""
+
+import subprocess
+from pathlib import Path
+
+from harness import tools
+from harness.suite import CLIENT_CASES, ProgramSuite, Suite
+
+HERE = Path(__file__).resolve().parent
+CONSOLE = Suite("java-console", "kafka-tools 4.1.2")
+
+
+def with_library(folder):
+    def command(_context):
+        class_path = tools.maven(folder)
+        return [tools.java(), "-Xmx512m", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
+                "-cp", class_path, HERE / "Client.java"], {}
+    return command
+
+
+SUITES = [
+    ProgramSuite("java", "kafka-clients 4.1.2", with_library(tools.ROOT / "apache-kafka"), CLIENT_CASES),
+    ProgramSuite("java-2.1", "kafka-clients 2.1.0", with_library(tools.ROOT / "java-2.1"), CLIENT_CASES),
+    CONSOLE,
+]
+
+
+def tool(context, name, *arguments, lines=None):
+    """One of Apache Kafka's tools; its output."""
+    done = subprocess.run(
+        [tools.java(), "-Xmx256m", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
+         "-cp", tools.maven(tools.ROOT / "apache-kafka"), f"org.apache.kafka.tools.{name}",
+         "--bootstrap-server", context.broker().bootstrap, *arguments],
+        input=lines or "", capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, f"{name} exited with {done.returncode}: {done.stdout[-300:]} {done.stderr[-500:]}"
+    assert "ERROR" not in done.stderr, done.stderr[-500:]
+    return done.stdout
+
+
+@CONSOLE.case
+def producer_and_consumer(context):
+    """Console producer in, console consumer out, without a group (--partition)."""
+    topic = context.topic("console")
+    lines = "".join(f"line {i}\n" for i in range(1000))
+    tool(context, "ConsoleProducer", "--topic", topic, lines=lines)
+    found = tool(context, "consumer.ConsoleConsumer", "--topic", topic, "--partition", "0", "--offset", "earliest",
+                 "--max-messages", "1000", "--timeout-ms", "20000")
+    assert found == lines, f"{len(found)} of {len(lines)} characters came back"
+
+
+@CONSOLE.case
+def keys_headers_timestamps(context):
+    """Keys and headers through the console tools' own formats."""
+    topic = context.topic("console-format")
+    tool(context, "ConsoleProducer", "--topic", topic, "--compression-codec", "zstd",
+         "--property", "parse.key=true", "--property", "parse.headers=true",
+         lines="a:1,b:2,a:3\tkey\tvalue\n")
+    found = tool(context, "consumer.ConsoleConsumer", "--topic", topic, "--partition", "0", "--offset", "earliest",
+                 "--max-messages", "1", "--timeout-ms", "20000", "--property", "print.key=true",
+                 "--property", "print.headers=true", "--property", "print.offset=true")
+    assert found == "Offset:0\ta:1,b:2,a:3\tkey\tvalue\n", found
+
+
+@CONSOLE.case
+def topics(context):
+    """kafka-topics: create, describe, alter, list, delete."""
+    topic = context.topic("admin")
+    tool(context, "TopicCommand", "--create", "--topic", topic, "--partitions", "3", "--config", "retention.ms=60000")
+    described = tool(context, "TopicCommand", "--describe", "--topic", topic)
+    assert "PartitionCount: 3" in described and "retention.ms=60000" in described, described
+    assert described.count("Leader: ") == 3, described
+    tool(context, "TopicCommand", "--alter", "--topic", topic, "--partitions", "5")
+    assert "PartitionCount: 5" in tool(context, "TopicCommand", "--describe", "--topic", topic)
+    tool(context, "TopicCommand", "--delete", "--topic", topic)
+    assert topic not in tool(context, "TopicCommand", "--list").split()
+
+
+@CONSOLE.case
+def get_offsets(context):
+    """kafka-get-offsets: earliest and latest."""
+    topic = context.topic("offsets")
+    tool(context, "ConsoleProducer", "--topic", topic, lines="1\n2\n3\n")
+    for at, expected in [("-1", 3), ("-2", 0)]:
+        found = tool(context, "GetOffsetShell", "--topic", topic, "--time", at)
+        assert found.strip() == f"{topic}:0:{expected}", f"at {at}: {found}"
+
+
+@CONSOLE.case
+def verifiable_producer(context):
+    """VerifiableProducer gets every record acknowledged, at the offset where it then is."""
+    topic = context.topic("verifiable")
+    found = tool(context, "VerifiableProducer", "--topic", topic, "--max-messages", "2000", "--acks", "-1")
+    assert found.count('"producer_send_success"') == 2000 and "producer_send_error" not in found, found[-400:]
