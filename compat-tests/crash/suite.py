@@ -28,7 +28,7 @@ def java(bootstrap, topic, folder, codec):
     return [tools.java(), "-Xmx256m", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=off",
             "-cp", tools.maven(tools.ROOT / "apache-kafka"), "org.apache.kafka.tools.VerifiableProducer",
             "--bootstrap-server", bootstrap, "--topic", topic, "--acks", "-1", "--throughput", "8000",
-            "--command-config", config]
+            "--producer.config", config]
 
 
 def acknowledged(path):
@@ -48,7 +48,7 @@ def wait_for(path, count, producer):
     deadline = time.monotonic() + WAIT_S
     while path.read_bytes().count(b"\n") < count:
         assert producer.poll() is None, f"the producer exited with {producer.returncode}"
-        assert time.monotonic() < deadline, f"{path.read_bytes().count(b'')} of {count} acknowledgements in {WAIT_S} s"
+        assert time.monotonic() < deadline, f"fewer than {count} acknowledgements in {WAIT_S} s"
         time.sleep(0.02)
 
 
@@ -73,7 +73,7 @@ def survive(context, name, command, codec, rounds):
         if producer.poll() is None:
             producer.kill()
             producer.wait()
-    context.note(errors.read_text(errors="replace")[-1000:])
+        context.note(errors.read_text(errors="replace")[-1000:])
     # A JVM ends with 128 + SIGTERM after its shutdown hook.
     assert code in (0, 143), f"the producer exited with {code}: {errors.read_text(errors='replace')[-500:]}"
     check(context, broker, topic, list(acknowledged(output)))
