@@ -3,6 +3,7 @@
 pub mod batch;
 pub mod builder;
 pub mod control;
+pub mod invalid_batch;
 #[expect(
     clippy::module_inception,
     reason = "the field calls both of them record"
@@ -13,5 +14,6 @@ pub mod validate;
 pub use batch::BatchHeader;
 pub use builder::BatchBuilder;
 pub use control::{ControlType, EndTxnMarker};
+pub use invalid_batch::InvalidBatch;
 pub use record::{Headers, Record, RecordError, RecordReader};
-pub use validate::{BatchRules, InvalidBatch, TimestampType, TopicCodec, ValidBatch};
+pub use validate::{BatchRules, TimestampType, TopicCodec, ValidBatch};

@@ -22,8 +22,14 @@ const BLOCK_INDEPENDENCE: u8 = 0b0010_0000;
 
 /// A stream over the content.
 pub struct Decoder<'a> {
-    frame: FrameDecoder<&'a [u8]>,
+    frame: FrameDecoder<Input<'a>>,
     ended: bool,
+}
+
+/// The compressed bytes, and whether the frame asked for more than there are.
+struct Input<'a> {
+    left: &'a [u8],
+    starved: bool,
 }
 
 impl<'a> Decoder<'a> {
@@ -42,8 +48,12 @@ impl<'a> Decoder<'a> {
                 "lz4 blocks that depend on each other are not supported",
             ));
         }
+        let input = Input {
+            left: compressed,
+            starved: false,
+        };
         Ok(Self {
-            frame: FrameDecoder::new(compressed),
+            frame: FrameDecoder::new(input),
             ended: false,
         })
     }
@@ -56,13 +66,24 @@ impl Read for Decoder<'_> {
         }
         let len = self.frame.read(into)?;
         if len == 0 {
-            // The reader stops at the end of a frame and at the end of the input alike.
+            // The frame's reader ends alike at the end mark and at the end of the input.
             self.ended = true;
-            if !self.frame.get_ref().is_empty() {
-                return Err(invalid_data("bytes behind the lz4 frame"));
+            match self.frame.get_ref() {
+                Input { starved: true, .. } => {
+                    return Err(invalid_data("lz4 frame without end mark"));
+                }
+                Input { left: [], .. } => {}
+                _ => return Err(invalid_data("bytes behind the lz4 frame")),
             }
         }
         Ok(len)
+    }
+}
+
+impl Read for Input<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.starved |= self.left.is_empty() && !into.is_empty();
+        self.left.read(into)
     }
 }
 

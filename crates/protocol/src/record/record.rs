@@ -361,3 +361,6 @@ fn read_header<'a>(bytes: &mut &'a [u8]) -> Option<(&'a [u8], Option<&'a [u8]>)>
     let value = read_nullable(bytes)?;
     Some((key, value))
 }
+
+#[cfg(test)]
+mod tests;
