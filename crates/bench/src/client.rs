@@ -8,9 +8,9 @@ use bytes::Bytes;
 use ottla_protocol::api::{decode_response, encode_request};
 use ottla_protocol::kafka_protocol::protocol::Request;
 use ottla_protocol::messages::create_topics_request::CreatableTopic;
-use ottla_protocol::messages::metadata_request::MetadataRequestTopic;
+use ottla_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use ottla_protocol::messages::{
-    ApiVersionsRequest, CreateTopicsRequest, DeleteTopicsRequest, MetadataRequest,
+    ApiVersionsRequest, BrokerId, CreateTopicsRequest, DeleteTopicsRequest, ListOffsetsRequest,
 };
 
 use crate::error::{BenchError, Doing, Result};
@@ -68,15 +68,22 @@ impl Client {
         Ok(())
     }
 
-    /// Apache Kafka answers CreateTopics before its brokers have the news.
+    /// Apache Kafka answers CreateTopics before its brokers lead the partitions; ListOffsets is answered by a leader.
     fn await_leaders(&mut self, topic: &str, partitions: usize) -> Result<()> {
-        let request = MetadataRequest::default()
-            .with_topics(Some(vec![
-                MetadataRequestTopic::default().with_name(Some(topic_name(topic))),
-            ]))
-            .with_allow_auto_topic_creation(false);
+        let wanted = (0..partitions).map(|index| {
+            ListOffsetsPartition::default()
+                .with_partition_index(index as i32)
+                .with_current_leader_epoch(-1)
+                .with_timestamp(-1)
+        });
+        let topics = ListOffsetsTopic::default()
+            .with_name(topic_name(topic))
+            .with_partitions(wanted.collect());
+        let request = ListOffsetsRequest::default()
+            .with_replica_id(BrokerId(-1))
+            .with_topics(vec![topics]);
         for _ in 0..1000 {
-            let answer = self.call(8, &request)?;
+            let answer = self.call(5, &request)?;
             let led = answer.topics.iter().flat_map(|topic| &topic.partitions);
             if led.filter(|partition| partition.error_code == 0).count() == partitions {
                 return Ok(());

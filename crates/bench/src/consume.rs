@@ -101,7 +101,10 @@ fn case<'a>(
 
 impl DataSet {
     fn create(lab: &Lab, batch_len: usize, partitions: usize) -> Result<Self> {
-        let topic = format!("bench-consume-{batch_len}-{partitions}");
+        let topic = lab.create_topic(
+            &format!("bench-consume-{batch_len}-{partitions}"),
+            partitions,
+        )?;
         let batch = batch::of_size(batch_len, timestamp_ms())
             .ok_or_else(|| BenchError::Usage(format!("no batch has {batch_len} bytes")))?;
         // Whole numbers of 1 MiB fetches, at least four of them in each partition.
@@ -111,7 +114,6 @@ impl DataSet {
             / batch_len;
         let records_per_batch =
             BatchHeader::read(&batch).map_or(0, |header| header.records_count() as usize);
-        lab.client()?.create_topic(&topic, partitions)?;
         fill(lab, &topic, partitions, &batch, batches)?;
         let files = (0..partitions)
             .map(|partition| match lab.segment(&topic, partition) {

@@ -1,5 +1,6 @@
 //! What all measurements of one run share: the servers, the scratch directory and the sizes.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -22,6 +23,8 @@ pub(crate) struct Lab {
     pub(crate) scratch: PathBuf,
     /// How much is measured.
     pub(crate) extent: Extent,
+    /// Topics to delete in the end.
+    pub(crate) topics: RefCell<Vec<String>>,
 }
 
 /// How much is measured.
@@ -68,6 +71,23 @@ impl Extent {
 }
 
 impl Lab {
+    /// Creates a topic that lasts as long as the run; returns its name, which no other run uses.
+    pub(crate) fn create_topic(&self, name: &str, partitions: usize) -> Result<String> {
+        let topic = format!("{name}-{}", std::process::id());
+        self.client()?.create_topic(&topic, partitions)?;
+        self.topics.borrow_mut().push(topic.clone());
+        Ok(topic)
+    }
+
+    /// Leaves a broker that was there before as it was found.
+    pub(crate) fn delete_topics(&self) -> Result<()> {
+        let mut client = self.client()?;
+        let topics = self.topics.take();
+        topics
+            .iter()
+            .try_for_each(|topic| client.delete_topic(topic))
+    }
+
     /// A connection for set-up requests to the broker.
     pub(crate) fn client(&self) -> Result<Client> {
         Client::connect(self.broker.address)

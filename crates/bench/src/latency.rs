@@ -14,15 +14,13 @@ use crate::sample::{Metric, Sample, Target};
 const VALUE_LEN: usize = 100;
 /// Bytes of the echo's answer: those of a Produce response for one partition.
 const ANSWER_LEN: usize = 64;
-/// The topic produced to.
-const TOPIC: &str = "bench-latency";
 
 /// One and sixteen connections, one request at a time on each.
 pub(crate) fn cases<'a>(lab: &'a Lab, broker_name: &'static str) -> Result<Vec<Case<'a>>> {
-    lab.client()?.create_topic(TOPIC, 1)?;
+    let topic = lab.create_topic("bench-latency", 1)?;
     let batch = batch::of_one_record(VALUE_LEN, timestamp_ms())
         .ok_or_else(|| BenchError::Usage("a record that does not fit its batch".into()))?;
-    let template = Template::produce(TOPIC, 1, &batch)?;
+    let template = Template::produce(&topic, 1, &batch)?;
     let cases = [1, 16].map(|connections| {
         let (to_raw, to_broker) = (template.clone(), template.clone());
         Case {

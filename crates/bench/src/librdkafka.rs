@@ -14,8 +14,6 @@ use crate::sample::Sample;
 
 /// Bytes of a line without its end.
 const LINE_LEN: usize = 200;
-/// The topic produced to.
-const TOPIC: &str = "bench-librdkafka";
 
 /// One case, or none and a word about it when there is no kcat.
 pub(crate) fn cases<'a>(lab: &'a Lab, broker_name: &'static str) -> Result<Vec<Case<'a>>> {
@@ -30,11 +28,11 @@ pub(crate) fn cases<'a>(lab: &'a Lab, broker_name: &'static str) -> Result<Vec<C
         return Ok(Vec::new());
     }
     let lines = write_lines(&lab.scratch, lab.extent.stock)?;
-    lab.client()?.create_topic(TOPIC, 1)?;
+    let topic = lab.create_topic("bench-librdkafka", 1)?;
     Ok(vec![Case {
         path: Path::Librdkafka,
         label: format!("kcat -P, {LINE_LEN} B lines, 16 KiB batches, acks=1"),
-        sides: vec![(broker_name, Box::new(move || produce(lab, &lines)))],
+        sides: vec![(broker_name, Box::new(move || produce(lab, &topic, &lines)))],
         targets: vec![STOCK_LIMIT],
     }])
 }
@@ -56,7 +54,7 @@ fn write_lines(scratch: &FilePath, bytes: usize) -> Result<PathBuf> {
     Ok(path)
 }
 
-fn produce(lab: &Lab, lines: &FilePath) -> Result<Sample> {
+fn produce(lab: &Lab, topic: &str, lines: &FilePath) -> Result<Sample> {
     let bytes = lines.metadata().doing("looking at the lines")?.len();
     let before = lab.broker.clock.read()?;
     let start = now();
@@ -66,7 +64,7 @@ fn produce(lab: &Lab, lines: &FilePath) -> Result<Sample> {
             "-b",
             &lab.broker.address.to_string(),
             "-t",
-            TOPIC,
+            topic,
             "-p",
             "0",
         ])

@@ -24,6 +24,7 @@ mod server;
 mod startup;
 mod stats;
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -160,6 +161,7 @@ fn run(args: &RunArgs) -> Result<usize> {
         log_dir,
         scratch: scratch.path().into(),
         extent,
+        topics: RefCell::default(),
     };
     measure(args, &lab, program.as_deref())
 }
@@ -186,6 +188,7 @@ fn measure(args: &RunArgs, lab: &Lab, program: Option<&std::path::Path>) -> Resu
         cases.extend(librdkafka::cases(lab, name)?);
     }
     let outcomes = case::run(cases, lab.extent.repeats, &mut Shuffler::new(args.seed))?;
+    lab.delete_topics()?;
     println!("{}", report::tables(&outcomes));
     if let Some(path) = &args.json {
         let value = report::json(&outcomes, &lab.placement.to_string(), args.seed);

@@ -202,8 +202,9 @@ impl Load {
 
 fn next_name(load: &Load) -> String {
     format!(
-        "bench-produce-{}-{}",
+        "bench-produce-{}-{}-{}",
         load.batch.len(),
+        std::process::id(),
         NEXT.fetch_add(1, Ordering::Relaxed)
     )
 }
