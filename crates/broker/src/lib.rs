@@ -1,6 +1,8 @@
 //! Everything that has a socket, a clock or a policy: the broker around the logs.
 
+pub mod banner;
 pub mod broker;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod handlers;

@@ -1,0 +1,147 @@
+//! `ottla serve`: from the configuration to a running broker, and down again in order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::exit::{Exit, fail};
+use super::load::Loaded;
+use super::{ConfigArgs, load};
+use crate::clock::{Clock, SystemClock};
+use crate::config::BrokerConfig;
+use crate::config::report::Verdict;
+use crate::shutdown::{Shutdown, Signals};
+use crate::telemetry::http::{HttpContext, HttpServer};
+use crate::telemetry::{BrokerState, Telemetry, log};
+
+pub(super) fn run(args: &ConfigArgs) -> Exit {
+    let started_at = SystemClock.monotonic();
+    let mut loaded = match load::from_args(args) {
+        Ok(loaded) => loaded,
+        Err(error) => return fail(Exit::Config, &error),
+    };
+    let config = match std::mem::replace(&mut loaded.config, Ok(BrokerConfig::default())) {
+        Ok(config) => Arc::new(config),
+        Err(error) => return fail(Exit::Config, &error.to_string()),
+    };
+    let format = if config.ottla.ottla_log_format == "json" {
+        log::LogFormat::Json
+    } else {
+        log::LogFormat::Text
+    };
+    log::init(format, &config.ottla.ottla_log_level);
+    report(&loaded);
+    raise_file_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("ottla")
+        .build();
+    match runtime {
+        Ok(runtime) => {
+            let exit = runtime.block_on(serve(config, started_at));
+            // What still blocks a thread is cut off: everything that must be on disk is.
+            runtime.shutdown_background();
+            exit
+        }
+        Err(error) => fail(Exit::Failure, &format!("cannot start threads: {error}")),
+    }
+}
+
+/// What became of the keys that were set: a line for each that needs a word, then the count.
+fn report(loaded: &Loaded) {
+    for finding in loaded.report.notable() {
+        match finding.verdict {
+            Verdict::Unknown | Verdict::Removed | Verdict::Unsupported | Verdict::Warning => {
+                tracing::warn!("{finding}")
+            }
+            _ => tracing::info!("{finding}"),
+        }
+    }
+    let file = loaded
+        .file
+        .as_ref()
+        .map_or("no file".to_owned(), |file| file.display().to_string());
+    if !loaded.report.findings.is_empty() {
+        tracing::info!(%file, "configuration: {}", loaded.report.summary());
+    }
+}
+
+/// Every connection and every segment takes a file descriptor: raises the soft limit to the hard one.
+fn raise_file_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        if soft < hard {
+            setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+        } else {
+            Ok(())
+        }
+    });
+    if let Err(error) = raised {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+    }
+}
+
+/// Runs until the first signal and stops in order, or until the second and stops at once.
+async fn serve(config: Arc<BrokerConfig>, started_at: Duration) -> Exit {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let shutdown = Shutdown::new();
+    let signals = match Signals::install(shutdown.clone()) {
+        Ok(signals) => signals,
+        Err(error) => {
+            return fail(
+                Exit::Failure,
+                &format!("cannot listen for signals: {error}"),
+            );
+        }
+    };
+    let telemetry = Arc::new(Telemetry::new(&config, Arc::clone(&clock)));
+    telemetry.set_state(BrokerState::Starting);
+    // Health is served until the very end of a stop: it has a signal of its own.
+    let http_shutdown = Shutdown::new();
+    let http = match start_http(&config, &telemetry, &http_shutdown).await {
+        Ok(http) => http,
+        Err(reason) => return fail(Exit::Failure, &reason),
+    };
+    tokio::select! {
+        code = signals.second() => Exit::Signal(code),
+        exit = run_broker(config, telemetry, clock, shutdown, http, started_at) => exit,
+    }
+}
+
+/// Binds and serves the HTTP listener, unless it is switched off.
+async fn start_http(
+    config: &Arc<BrokerConfig>,
+    telemetry: &Arc<Telemetry>,
+    shutdown: &Shutdown,
+) -> Result<Option<SocketAddr>, String> {
+    let Some(endpoint) = config.http_listener() else {
+        return Ok(None);
+    };
+    let failed = |error: std::io::Error| {
+        format!(
+            "cannot listen on {endpoint} for metrics and health: {error}; set ottla.http.listener to another address, or to nothing"
+        )
+    };
+    let server = HttpServer::bind(&endpoint).await.map_err(failed)?;
+    let address = server.local_addr().map_err(failed)?;
+    let context = HttpContext {
+        telemetry: Arc::clone(telemetry),
+        config: Arc::clone(config),
+    };
+    tokio::spawn(server.serve(context, shutdown.clone()));
+    Ok(Some(address))
+}
+
+async fn run_broker(
+    config: Arc<BrokerConfig>,
+    telemetry: Arc<Telemetry>,
+    _clock: Arc<dyn Clock>,
+    shutdown: Shutdown,
+    http: Option<SocketAddr>,
+    _started_at: Duration,
+) -> Exit {
+    tracing::info!(http = %http.map(|http| http.to_string()).unwrap_or_default(), node_id = config.node.node_id, "listening");
+    shutdown.requested().await;
+    telemetry.set_state(BrokerState::ShuttingDown);
+    Exit::Success
+}
