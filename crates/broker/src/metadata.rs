@@ -1,5 +1,6 @@
 //! What the cluster knows: the metadata log, its records, the image they make and the controller that writes them.
 
+pub mod controller;
 pub mod delta;
 pub mod image;
 pub mod loader;

@@ -1,0 +1,306 @@
+//! IncrementalAlterConfigs and AlterConfigs (`ConfigurationControlManager`, `ControllerConfigurationValidator`).
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use ottla_protocol::ResponseError;
+use ottla_protocol::messages::incremental_alter_configs_request::AlterableConfig;
+use ottla_protocol::messages::{
+    AlterConfigsRequest, AlterConfigsResponse, IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse, alter_configs_response, incremental_alter_configs_response,
+};
+
+use super::create_topics::check_text_len;
+use super::{ApiError, Controller, Decision, check_record_count, topic_name};
+use crate::config::{self, ConfigType, dynamic, topic};
+use crate::metadata::image::{ConfigResource, ConfigResourceType};
+use crate::metadata::record::{ConfigRecord, MetadataRecord};
+
+/// What is to be set (`Some`) or removed (`None`), by key.
+type Changes = BTreeMap<String, Option<String>>;
+
+/// `AlterConfigOp.OpType` on the wire.
+mod operation {
+    pub(super) const SET: i8 = 0;
+    pub(super) const DELETE: i8 = 1;
+    pub(super) const APPEND: i8 = 2;
+    pub(super) const SUBTRACT: i8 = 3;
+}
+
+impl Controller<'_> {
+    /// Decide an IncrementalAlterConfigs request: each resource is altered as a whole, or has its error.
+    pub fn incremental_alter_configs(
+        &self,
+        request: &IncrementalAlterConfigsRequest,
+    ) -> Decision<IncrementalAlterConfigsResponse> {
+        let resources = request.resources.iter().map(|resource| {
+            let id = resource_id(resource.resource_type, &resource.resource_name);
+            let changes = self.incremental_changes(&id, &resource.configs);
+            (id, changes)
+        });
+        let (records, results) = self.alter(resources.collect(), request.validate_only);
+        let responses = results.into_iter().map(|(resource, error)| {
+            incremental_alter_configs_response::AlterConfigsResourceResponse::default()
+                .with_resource_type(resource.resource_type.0)
+                .with_resource_name(resource.name.into())
+                .with_error_code(error.as_ref().map_or(0, |error| error.error.code()))
+                .with_error_message(error.and_then(|error| error.text()))
+        });
+        let response =
+            IncrementalAlterConfigsResponse::default().with_responses(responses.collect());
+        Decision { records, response }
+    }
+
+    /// Decide an AlterConfigs request: what it does not name is removed.
+    pub fn alter_configs(&self, request: &AlterConfigsRequest) -> Decision<AlterConfigsResponse> {
+        let resources = request.resources.iter().map(|resource| {
+            let id = resource_id(resource.resource_type, &resource.resource_name);
+            let removed = self
+                .image
+                .configs
+                .get(&id)
+                .keys()
+                .map(|name| (name.clone(), None));
+            let named = resource.configs.iter().map(|config| {
+                (
+                    config.name.to_string(),
+                    config.value.as_ref().map(ToString::to_string),
+                )
+            });
+            let changes: Changes = removed.chain(named).collect();
+            (id, Ok(changes))
+        });
+        let (records, results) = self.alter(resources.collect(), request.validate_only);
+        let responses = results.into_iter().map(|(resource, error)| {
+            alter_configs_response::AlterConfigsResourceResponse::default()
+                .with_resource_type(resource.resource_type.0)
+                .with_resource_name(resource.name.into())
+                .with_error_code(error.as_ref().map_or(0, |error| error.error.code()))
+                .with_error_message(error.and_then(|error| error.text()))
+        });
+        Decision {
+            records,
+            response: AlterConfigsResponse::default().with_responses(responses.collect()),
+        }
+    }
+
+    fn alter(
+        &self,
+        resources: Vec<(ConfigResource, Result<Changes, ApiError>)>,
+        validate_only: bool,
+    ) -> (Vec<MetadataRecord>, Vec<(ConfigResource, Option<ApiError>)>) {
+        let mut times: HashMap<ConfigResource, usize> = HashMap::new();
+        resources
+            .iter()
+            .for_each(|(resource, _)| *times.entry(resource.clone()).or_default() += 1);
+        let mut seen = HashSet::new();
+        let mut records = Vec::new();
+        let mut results = Vec::new();
+        for (resource, changes) in resources {
+            if !seen.insert(resource.clone()) {
+                continue;
+            }
+            let decided = match times.get(&resource) {
+                Some(1) => changes.and_then(|changes| self.alter_resource(&resource, changes)),
+                _ => Err(ApiError::new(
+                    ResponseError::InvalidRequest,
+                    "Duplicate resource.",
+                )),
+            };
+            let error = decided.map(|new| records.extend(new)).err();
+            results.push((resource, error));
+        }
+        if let Err(error) = check_record_count(records.len()) {
+            records.clear();
+            results
+                .iter_mut()
+                .for_each(|(_, result)| *result = Some(error.clone()));
+        }
+        if validate_only {
+            records.clear();
+        }
+        (records, results)
+    }
+
+    fn alter_resource(
+        &self,
+        resource: &ConfigResource,
+        changes: Changes,
+    ) -> Result<Vec<MetadataRecord>, ApiError> {
+        let current = self.image.configs.get(resource);
+        let mut altered = current.clone();
+        for (name, value) in &changes {
+            match value {
+                Some(value) => altered.insert(name.clone(), value.clone()),
+                None => altered.remove(name),
+            };
+        }
+        self.validate(resource, &altered, &changes)?;
+        // A broker reloads what its configs point to (KAFKA-14136), so its records are written even when nothing
+        // changes.
+        let always = resource.resource_type == ConfigResourceType::BROKER;
+        let changed = changes
+            .into_iter()
+            .filter(|(name, value)| always || current.get(name) != value.as_ref());
+        let records = changed.map(|(name, value)| {
+            MetadataRecord::from(ConfigRecord {
+                resource_type: resource.resource_type.0,
+                resource_name: resource.name.clone(),
+                name,
+                value,
+            })
+        });
+        Ok(records.collect())
+    }
+
+    fn incremental_changes(
+        &self,
+        resource: &ConfigResource,
+        configs: &[AlterableConfig],
+    ) -> Result<Changes, ApiError> {
+        let current = self.image.configs.get(resource);
+        let mut changes = Changes::new();
+        let mut nulls = Vec::new();
+        for config in configs {
+            let name = config.name.as_str();
+            if changes.contains_key(name) {
+                return Err(ApiError::new(
+                    ResponseError::InvalidRequest,
+                    "Error due to duplicate config keys",
+                ));
+            }
+            let value = config.value.as_ref().map(|value| value.as_str());
+            let value = match (config.config_operation, value) {
+                (operation::DELETE, _) => None,
+                (operation::SET | operation::APPEND | operation::SUBTRACT, None) => {
+                    nulls.push(name);
+                    continue;
+                }
+                (operation::SET, Some(value)) => Some(value.to_owned()),
+                (operation @ (operation::APPEND | operation::SUBTRACT), Some(value)) => Some(
+                    edited_list(resource, name, current.get(name), operation, value)?,
+                ),
+                (unknown, _) => {
+                    let message = format!("Unknown operation type {unknown}");
+                    return Err(ApiError::new(ResponseError::InvalidRequest, message));
+                }
+            };
+            changes.insert(name.to_owned(), value);
+        }
+        if nulls.is_empty() {
+            return Ok(changes);
+        }
+        let message = format!("Null value not supported for : {}", nulls.join(","));
+        Err(ApiError::new(ResponseError::InvalidRequest, message))
+    }
+
+    fn validate(
+        &self,
+        resource: &ConfigResource,
+        altered: &BTreeMap<String, String>,
+        changes: &Changes,
+    ) -> Result<(), ApiError> {
+        let invalid_config = |message: String| ApiError::new(ResponseError::InvalidConfig, message);
+        let invalid_request =
+            |message: String| ApiError::new(ResponseError::InvalidRequest, message);
+        check_text_len(altered).map_err(invalid_config)?;
+        match resource.resource_type {
+            ConfigResourceType::TOPIC => {
+                let invalid_name =
+                    |message| ApiError::new(ResponseError::InvalidTopicException, message);
+                topic_name::validate(&resource.name).map_err(invalid_name)?;
+                if self.image.topics.by_name(&resource.name).is_none() {
+                    let message = format!("The topic '{}' does not exist.", resource.name);
+                    return Err(ApiError::new(
+                        ResponseError::UnknownTopicOrPartition,
+                        message,
+                    ));
+                }
+                topic::validate_topic(altered, &dynamic::topic_config(&self.layers(altered)))
+                    .map_err(invalid_config)
+            }
+            ConfigResourceType::BROKER => {
+                if !resource.name.is_empty() {
+                    self.check_broker_name(&resource.name)?;
+                }
+                let set = changes
+                    .iter()
+                    .filter_map(|(name, value)| Some((name, value.as_ref()?)));
+                for (name, value) in set {
+                    dynamic::validate_broker_value(name, value, resource.name.is_empty())
+                        .map_err(invalid_request)?;
+                }
+                Ok(())
+            }
+            ConfigResourceType::BROKER_LOGGER
+            | ConfigResourceType::CLIENT_METRICS
+            | ConfigResourceType::GROUP => Err(invalid_request(
+                "Configs of this kind of resource cannot be altered yet.".into(),
+            )),
+            ConfigResourceType(other) => {
+                let message = format!("Unknown resource type {other}.");
+                Err(ApiError::new(ResponseError::UnsupportedVersion, message))
+            }
+        }
+    }
+
+    fn check_broker_name(&self, name: &str) -> Result<(), ApiError> {
+        let invalid = |message: &str| ApiError::new(ResponseError::InvalidRequest, message);
+        let id: i32 = name
+            .parse()
+            .map_err(|_| invalid("Unable to parse broker name as a base 10 number."))?;
+        match self.image.cluster.broker(ottla_protocol::ids::BrokerId(id)) {
+            Some(_) => Ok(()),
+            None => Err(ApiError::new(
+                ResponseError::BrokerIdNotRegistered,
+                format!("No broker with id {id} found."),
+            )),
+        }
+    }
+}
+
+fn resource_id(resource_type: i8, name: &str) -> ConfigResource {
+    ConfigResource {
+        resource_type: ConfigResourceType(resource_type),
+        name: name.to_owned(),
+    }
+}
+
+/// `current`, or what holds when it is not set, with the parts of `value` appended or taken out.
+fn edited_list(
+    resource: &ConfigResource,
+    name: &str,
+    current: Option<&String>,
+    operation: i8,
+    value: &str,
+) -> Result<String, ApiError> {
+    let key = match resource.resource_type {
+        ConfigResourceType::TOPIC => config::topic_key(name),
+        _ => config::key(name),
+    };
+    let verb = if operation == operation::APPEND {
+        "APPEND"
+    } else {
+        "SUBTRACT"
+    };
+    let Some(key) = key.filter(|key| key.kind == ConfigType::List) else {
+        let message = format!("Can't {verb} to key {name} because its type is not LIST.");
+        return Err(ApiError::new(ResponseError::InvalidConfig, message));
+    };
+    let base = current
+        .map(String::as_str)
+        .or(key.default)
+        .unwrap_or_default();
+    let mut parts: Vec<&str> = base.split(',').filter(|part| !part.is_empty()).collect();
+    for part in value.split(',') {
+        match operation {
+            operation::APPEND if !parts.contains(&part) => parts.push(part),
+            operation::SUBTRACT => {
+                if let Some(at) = parts.iter().position(|known| *known == part) {
+                    parts.remove(at);
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(parts.join(","))
+}

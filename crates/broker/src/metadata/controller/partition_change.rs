@@ -1,0 +1,245 @@
+//! What becomes of a partition's leader and in-sync replicas when a broker comes, leaves or crashes
+//! (`PartitionChangeBuilder`, without reassignments).
+
+use ottla_protocol::ids::{BrokerId, PartitionIndex, TopicId};
+
+use super::Controller;
+use crate::config::dynamic;
+use crate::metadata::image::{LeaderRecoveryState, PartitionRegistration, TopicImage};
+use crate::metadata::record::{
+    MetadataRecord, MetadataVersion, NO_LEADER, NO_LEADER_CHANGE, PartitionChangeRecord,
+};
+
+/// Feature by which replicas that left the ISR cleanly may still lead (KIP-966).
+const ELR_FEATURE: &str = "eligible.leader.replicas.version";
+
+/// Value of `leaderRecoveryState` in a record.
+const RECOVERING: i8 = 1;
+
+/// What happens to a broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BrokerEvent {
+    /// It leaves or left in good order: it holds all it ever acknowledged.
+    Leaves(BrokerId),
+    /// It crashed: what it acknowledged may be lost.
+    Crashed(BrokerId),
+    /// It may lead from now on.
+    Comes(BrokerId),
+}
+
+/// The configs that elections depend on.
+#[derive(Clone, Copy, Debug)]
+struct Rules {
+    has_elr: bool,
+    min_isr: usize,
+    unclean: bool,
+    bumps_on_shrink: bool,
+}
+
+/// The outcome of an election.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Elected {
+    leader: BrokerId,
+    unclean: bool,
+}
+
+impl Controller<'_> {
+    /// The changes to all partitions that `event` concerns.
+    pub(super) fn partition_changes(&self, event: BrokerEvent) -> Vec<MetadataRecord> {
+        let concerns = |partition: &PartitionRegistration| match event {
+            BrokerEvent::Leaves(broker) => partition.isr.contains(&broker),
+            BrokerEvent::Crashed(broker) => {
+                partition.isr.contains(&broker)
+                    || partition.eligible_leader_replicas.contains(&broker)
+            }
+            BrokerEvent::Comes(_) => !partition.has_leader(),
+        };
+        let mut records = Vec::new();
+        for topic in self.image.topics.iter() {
+            let mut rules = None;
+            for (index, partition) in topic
+                .partitions()
+                .filter(|(_, partition)| concerns(partition))
+            {
+                let rules = *rules.get_or_insert_with(|| self.rules(topic));
+                records.extend(
+                    self.change(topic.id(), index, partition, event, rules)
+                        .map(MetadataRecord::from),
+                );
+            }
+        }
+        records
+    }
+
+    fn rules(&self, topic: &TopicImage) -> Rules {
+        let config = dynamic::topic_config(&self.layers(self.image.configs.topic(topic.name())));
+        let factor = topic
+            .partitions()
+            .next()
+            .map_or(1, |(_, partition)| partition.replicas.len());
+        let version = self.image.features.metadata_version();
+        Rules {
+            has_elr: self.image.features.level(ELR_FEATURE) > 0
+                && version >= MetadataVersion::IBP_4_0_IV1,
+            min_isr: usize::try_from(config.min_insync_replicas)
+                .unwrap_or(1)
+                .min(factor),
+            unclean: config.unclean_leader_election_enable,
+            bumps_on_shrink: version < MetadataVersion(12),
+        }
+    }
+
+    fn change(
+        &self,
+        topic_id: TopicId,
+        partition_id: PartitionIndex,
+        partition: &PartitionRegistration,
+        event: BrokerEvent,
+        rules: Rules,
+    ) -> Option<PartitionChangeRecord> {
+        let gone = match event {
+            BrokerEvent::Leaves(broker) | BrokerEvent::Crashed(broker) => Some(broker),
+            BrokerEvent::Comes(_) => None,
+        };
+        let acceptable = |broker: BrokerId| {
+            Some(broker) != gone
+                && (event == BrokerEvent::Comes(broker) || self.image.cluster.is_active(broker))
+        };
+        let mut isr: Vec<_> = partition
+            .isr
+            .iter()
+            .copied()
+            .filter(|broker| Some(*broker) != gone)
+            .collect();
+        let mut elr = eligible(partition, &isr, event, rules);
+        let elected = elect(partition, &isr, &elr, rules, acceptable);
+
+        let mut record = PartitionChangeRecord {
+            topic_id,
+            partition_id,
+            ..Default::default()
+        };
+        if elected.leader != partition.leader {
+            record.leader = elected.leader;
+            if elr.contains(&elected.leader) {
+                isr = vec![elected.leader];
+                elr.retain(|broker| *broker != elected.leader);
+            } else if elected.unclean {
+                record.isr = Some(vec![elected.leader]);
+                elr.clear();
+                if partition.leader_recovery_state != LeaderRecoveryState::Recovering {
+                    record.leader_recovery_state = RECOVERING;
+                }
+            }
+        }
+        if elr != partition.eligible_leader_replicas {
+            record.eligible_leader_replicas = Some(elr);
+        }
+        // Without eligible leader replicas the last member stays in the ISR: it is the only one who may lead again.
+        if record.isr.is_none() && (!isr.is_empty() || rules.has_elr) && isr != partition.isr {
+            record.isr = Some(isr);
+        }
+        let shrinks =
+            |isr: &Vec<BrokerId>| partition.isr.iter().any(|member| !isr.contains(member));
+        if rules.bumps_on_shrink
+            && record.leader == NO_LEADER_CHANGE
+            && record.isr.as_ref().is_some_and(shrinks)
+        {
+            record.leader = partition.leader;
+        }
+        if rules.has_elr {
+            record.last_known_elr = last_known_leader(partition, &record);
+        }
+        let is_change = record.isr.is_some()
+            || record.leader != NO_LEADER_CHANGE
+            || record.eligible_leader_replicas.is_some()
+            || record.last_known_elr.is_some();
+        is_change.then_some(record)
+    }
+}
+
+/// The replicas that may lead though they are not in `isr`.
+fn eligible(
+    partition: &PartitionRegistration,
+    isr: &[BrokerId],
+    event: BrokerEvent,
+    rules: Rules,
+) -> Vec<BrokerId> {
+    if !rules.has_elr || isr.len() >= rules.min_isr {
+        return Vec::new();
+    }
+    let former = partition
+        .isr
+        .iter()
+        .filter(|broker| !partition.eligible_leader_replicas.contains(broker));
+    let candidates = partition
+        .eligible_leader_replicas
+        .iter()
+        .chain(former)
+        .copied();
+    candidates
+        .filter(|broker| !isr.contains(broker) && event != BrokerEvent::Crashed(*broker))
+        .collect()
+}
+
+fn elect(
+    partition: &PartitionRegistration,
+    isr: &[BrokerId],
+    elr: &[BrokerId],
+    rules: Rules,
+    acceptable: impl Fn(BrokerId) -> bool,
+) -> Elected {
+    let clean = |leader| Elected {
+        leader,
+        unclean: false,
+    };
+    let unclean = |leader| Elected {
+        leader,
+        unclean: true,
+    };
+    let valid = |broker: BrokerId| {
+        (isr.contains(&broker) || (isr.is_empty() && elr.contains(&broker))) && acceptable(broker)
+    };
+    if valid(partition.leader) {
+        return clean(partition.leader);
+    }
+    if let Some(online) = partition
+        .replicas
+        .iter()
+        .copied()
+        .find(|broker| valid(*broker))
+    {
+        return clean(online);
+    }
+    let nobody_knows_more = rules.has_elr && isr.is_empty() && elr.is_empty();
+    if let ([last], true) = (&partition.last_known_elr[..], nobody_knows_more)
+        && acceptable(*last)
+    {
+        return unclean(*last);
+    }
+    let any = partition
+        .replicas
+        .iter()
+        .copied()
+        .find(|broker| acceptable(*broker));
+    match any.filter(|_| rules.unclean) {
+        Some(broker) => unclean(broker),
+        None => clean(NO_LEADER),
+    }
+}
+
+/// The change to `last_known_elr`, which holds the last leader as long as there is none.
+fn last_known_leader(
+    partition: &PartitionRegistration,
+    record: &PartitionChangeRecord,
+) -> Option<Vec<BrokerId>> {
+    let becomes_empty = record.isr.as_ref().is_some_and(Vec::is_empty);
+    let has_leader = record.leader.0 >= 0 || (partition.has_leader() && record.leader != NO_LEADER);
+    if becomes_empty && partition.last_known_elr != [partition.leader] {
+        Some(vec![partition.leader])
+    } else if has_leader && !partition.last_known_elr.is_empty() {
+        Some(Vec::new())
+    } else {
+        None
+    }
+}

@@ -1,0 +1,273 @@
+use ottla_protocol::messages::incremental_alter_configs_request::{
+    AlterConfigsResource, AlterableConfig,
+};
+use ottla_protocol::messages::{
+    AlterConfigsRequest, CreateTopicsRequest, IncrementalAlterConfigsRequest,
+    alter_configs_request, create_topics_request,
+};
+
+use super::*;
+
+const TOPIC: i8 = 2;
+const BROKER: i8 = 4;
+const SET: i8 = 0;
+const DELETE: i8 = 1;
+const APPEND: i8 = 2;
+const SUBTRACT: i8 = 3;
+
+fn with_topic() -> Cluster {
+    let mut cluster = Cluster::new();
+    let topic = create_topics_request::CreatableTopic::default()
+        .with_name(messages::TopicName(text("t")))
+        .with_num_partitions(1)
+        .with_replication_factor(1);
+    let request = CreateTopicsRequest::default().with_topics(vec![topic]);
+    cluster.run(|controller| controller.create_topics(&request));
+    cluster
+}
+
+fn resource(
+    resource_type: i8,
+    name: &str,
+    changes: &[(&str, i8, Option<&str>)],
+) -> AlterConfigsResource {
+    let configs = changes.iter().map(|(name, operation, value)| {
+        AlterableConfig::default()
+            .with_name(text(name))
+            .with_config_operation(*operation)
+            .with_value(value.map(text))
+    });
+    AlterConfigsResource::default()
+        .with_resource_type(resource_type)
+        .with_resource_name(text(name))
+        .with_configs(configs.collect())
+}
+
+fn alter(
+    cluster: &mut Cluster,
+    resources: Vec<AlterConfigsResource>,
+) -> Vec<(String, i16, String)> {
+    let request = IncrementalAlterConfigsRequest::default().with_resources(resources);
+    let response = cluster.run(|controller| controller.incremental_alter_configs(&request));
+    let result =
+        |result: &messages::incremental_alter_configs_response::AlterConfigsResourceResponse| {
+            let message = result
+                .error_message
+                .as_ref()
+                .map_or(String::new(), ToString::to_string);
+            (result.resource_name.to_string(), result.error_code, message)
+        };
+    response.responses.iter().map(result).collect()
+}
+
+fn configs(cluster: &Cluster, name: &str) -> Vec<(String, String)> {
+    cluster
+        .image
+        .configs
+        .topic(name)
+        .clone()
+        .into_iter()
+        .collect()
+}
+
+#[test]
+fn lists_are_appended_to_from_their_default() {
+    let mut cluster = with_topic();
+    let steps = [
+        (APPEND, Some("compact"), Some("delete,compact")),
+        (APPEND, Some("compact"), Some("delete,compact")),
+        (SUBTRACT, Some("delete"), Some("compact")),
+        (SET, Some("delete"), Some("delete")),
+        (DELETE, None, None),
+    ];
+    for (operation, value, expected) in steps {
+        let results = alter(
+            &mut cluster,
+            vec![resource(
+                TOPIC,
+                "t",
+                &[("cleanup.policy", operation, value)],
+            )],
+        );
+        assert_eq!(results, [("t".to_owned(), 0, String::new())]);
+        assert_eq!(
+            cluster
+                .image
+                .configs
+                .topic("t")
+                .get("cleanup.policy")
+                .map(String::as_str),
+            expected
+        );
+    }
+}
+
+#[test]
+fn a_resource_is_altered_whole_or_not_at_all() {
+    let mut cluster = with_topic();
+    let table = [
+        (
+            resource(
+                TOPIC,
+                "t",
+                &[("retention.ms", SET, Some("1")), ("nope", SET, Some("1"))],
+            ),
+            40,
+            "Unknown topic config name: nope",
+        ),
+        (
+            resource(TOPIC, "none", &[("retention.ms", SET, Some("1"))]),
+            3,
+            "The topic 'none' does not exist.",
+        ),
+        (
+            resource(TOPIC, "t", &[("retention.ms", APPEND, Some("1"))]),
+            40,
+            "Can't APPEND to key retention.ms because its type is not LIST.",
+        ),
+        (
+            resource(TOPIC, "t", &[("retention.ms", SET, None)]),
+            42,
+            "Null value not supported for : retention.ms",
+        ),
+        (
+            resource(TOPIC, "t", &[("retention.ms", 9, Some("1"))]),
+            42,
+            "Unknown operation type 9",
+        ),
+        (
+            resource(
+                TOPIC,
+                "t",
+                &[
+                    ("retention.ms", SET, Some("1")),
+                    ("retention.ms", DELETE, None),
+                ],
+            ),
+            42,
+            "Error due to duplicate config keys",
+        ),
+        (
+            resource(BROKER, "x", &[("log.retention.ms", SET, Some("1"))]),
+            42,
+            "Unable to parse broker name as a base 10 number.",
+        ),
+        (
+            resource(BROKER, "9", &[("log.retention.ms", SET, Some("1"))]),
+            102,
+            "No broker with id 9 found.",
+        ),
+        (
+            resource(BROKER, "1", &[("node.id", SET, Some("2"))]),
+            42,
+            "Cannot update these configs dynamically: Set(node.id)",
+        ),
+    ];
+    for (resource, code, message) in table {
+        let name = resource.resource_name.to_string();
+        let good = self::resource(TOPIC, "t", &[("retention.ms", SET, Some("77"))]);
+        let both = if name == "t" {
+            vec![resource]
+        } else {
+            vec![resource, good]
+        };
+        assert_eq!(
+            alter(&mut cluster, both)[0],
+            (name.clone(), code, message.to_owned())
+        );
+        let expected = if name == "t" { None } else { Some("77") };
+        assert_eq!(
+            cluster
+                .image
+                .configs
+                .topic("t")
+                .get("retention.ms")
+                .map(String::as_str),
+            expected
+        );
+        cluster.run(|controller| {
+            let undo = self::resource(TOPIC, "t", &[("retention.ms", DELETE, None)]);
+            controller.incremental_alter_configs(
+                &IncrementalAlterConfigsRequest::default().with_resources(vec![undo]),
+            )
+        });
+    }
+}
+
+#[test]
+fn a_resource_named_twice_is_refused_once() {
+    let mut cluster = with_topic();
+    let twice = vec![resource(TOPIC, "t", &[("retention.ms", SET, Some("1"))]); 2];
+    assert_eq!(
+        alter(&mut cluster, twice),
+        [("t".to_owned(), 42, "Duplicate resource.".to_owned())]
+    );
+}
+
+#[test]
+fn the_old_api_removes_what_it_does_not_name() {
+    let mut cluster = with_topic();
+    alter(
+        &mut cluster,
+        vec![resource(
+            TOPIC,
+            "t",
+            &[
+                ("retention.ms", SET, Some("1")),
+                ("segment.ms", SET, Some("2")),
+            ],
+        )],
+    );
+    let config = alter_configs_request::AlterableConfig::default()
+        .with_name(text("retention.ms"))
+        .with_value(Some(text("3")));
+    let whole = alter_configs_request::AlterConfigsResource::default()
+        .with_resource_type(TOPIC)
+        .with_resource_name(text("t"))
+        .with_configs(vec![config]);
+    let request = AlterConfigsRequest::default().with_resources(vec![whole]);
+    let validated = cluster
+        .run(|controller| controller.alter_configs(&request.clone().with_validate_only(true)));
+    assert_eq!(validated.responses[0].error_code, 0);
+    assert_eq!(configs(&cluster, "t").len(), 2);
+    let response = cluster.run(|controller| controller.alter_configs(&request));
+    assert_eq!(response.responses[0].error_code, 0);
+    assert_eq!(
+        configs(&cluster, "t"),
+        [("retention.ms".to_owned(), "3".to_owned())]
+    );
+}
+
+#[test]
+fn broker_configs_are_kept_for_one_broker_or_all() {
+    let mut cluster = Cluster::new();
+    let results = alter(
+        &mut cluster,
+        vec![
+            resource(BROKER, "1", &[("log.retention.ms", SET, Some("5"))]),
+            resource(BROKER, "", &[("log.retention.ms", SET, Some("6"))]),
+        ],
+    );
+    assert_eq!(
+        results.iter().map(|result| result.1).collect::<Vec<_>>(),
+        [0, 0]
+    );
+    assert_eq!(
+        cluster
+            .image
+            .configs
+            .broker(BrokerId(1))
+            .get("log.retention.ms")
+            .unwrap(),
+        "5"
+    );
+    assert_eq!(
+        cluster
+            .image
+            .configs
+            .all_brokers()
+            .get("log.retention.ms")
+            .unwrap(),
+        "6"
+    );
+}
