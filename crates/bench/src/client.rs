@@ -34,6 +34,11 @@ impl Client {
         Ok(Self { socket })
     }
 
+    /// The connection itself.
+    pub(crate) fn into_socket(self) -> TcpStream {
+        self.socket
+    }
+
     /// Asks for the API versions, as every client does first.
     pub(crate) fn api_versions(&mut self) -> Result<()> {
         let request = ApiVersionsRequest::default()
