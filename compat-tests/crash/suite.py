@@ -36,7 +36,8 @@ def acknowledged(path):
     for line in path.read_bytes().split(b"\n")[:-1]:
         if line.startswith(b"{"):
             event = json.loads(line)
-            assert event["name"] != "producer_send_error", event
+            # After SIGTERM it goes on sending with a closed producer: those records were never on the wire.
+            assert event["name"] != "producer_send_error" or "IllegalState" in event["exception"], event
             if event["name"] == "producer_send_success":
                 yield int(event["offset"]), int(event["value"])
         else:

@@ -61,10 +61,10 @@ class External:
 class Started:
     """A broker process of our own. `properties` are Apache Kafka's, on top of the defaults."""
 
-    def __init__(self, properties):
+    def __init__(self, properties, data=None):
         self.properties = properties
         self.directory = Path(tempfile.mkdtemp(prefix=f"{self.name}-compat-"))
-        self.data = self.directory / "data"
+        self.data = data or self.directory / "data"
         self.log = self.directory / "output"
         self.process = None
         self.bootstrap = None
@@ -129,8 +129,8 @@ class Ottla(Started):
     name = "ottla"
     clean_exits = (0,)
 
-    def __init__(self, properties, binary):
-        super().__init__({**SMALL_CLUSTER, **properties})
+    def __init__(self, properties, binary, data=None):
+        super().__init__({**SMALL_CLUSTER, **properties}, data)
         self.binary = binary
         self.port = 0
 
@@ -161,8 +161,8 @@ class ApacheKafka(Started):
     name = "kafka"
     clean_exits = (0, 143)
 
-    def __init__(self, properties):
-        super().__init__(properties)
+    def __init__(self, properties, data=None):
+        super().__init__(properties, data)
         self.class_path = tools.maven(tools.ROOT / "apache-kafka")
         self.port, self.controller_port = free_port(), free_port()
         self.bootstrap = f"127.0.0.1:{self.port}"
@@ -220,9 +220,12 @@ class Brokers:
         """A fresh broker that the case may stop, kill and look into."""
         if self.external:
             raise Skip("needs a broker that this run may stop and whose files it can see")
-        broker = self.make(properties or {})
+        return self.adopt(self.make(properties or {})).start()
+
+    def adopt(self, broker):
+        """A broker that goes away at the end of the suite."""
         self.fresh.append(broker)
-        return broker.start()
+        return broker
 
     def close_fresh(self):
         while self.fresh:

@@ -1,0 +1,147 @@
+"""A data directory goes to Apache Kafka and comes back, twice round: everything in it stays what it was.
+
+One broker writes, stops cleanly, and the other opens the same directory: every record, offset, timestamp,
+config, topic id and the state of an idempotent producer must be there; then that one writes, and so on.
+"""
+
+import hashlib
+import time
+from dataclasses import dataclass
+
+from harness import kcat, schema, session, wire
+from harness.batch import batch
+from harness.broker import ApacheKafka
+from harness.corpus import corpus
+from harness.suite import CODECS, Suite
+
+SUITE = Suite("directory-exchange", "Apache Kafka 4.1.2", quick=False)
+SUITES = [SUITE]
+TOPIC_CONFIGS = {"segment.bytes": "1048576", "retention.ms": "-1"}
+DYNAMIC_TOPIC_CONFIG = 1
+# UNKNOWN_TOPIC_OR_PARTITION, LEADER_NOT_AVAILABLE, NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH.
+NOT_YET = (3, 5, 6, 74)
+
+
+@dataclass
+class Producer:
+    """An idempotent producer that lives longer than each broker."""
+
+    topic: str
+    identity: tuple
+    sequence: int = 0
+
+    def send(self, connection, sequence):
+        """The offset of a batch with this sequence."""
+        answer = session.produce(connection, self.topic, batch(
+            [b"%d" % sequence], timestamp=int(time.time() * 1000), producer=(*self.identity, sequence)))
+        session.ok(f"Produce with sequence {sequence}", answer["error_code"])
+        return answer["base_offset"]
+
+
+def inventory(connection, bootstrap):
+    """All that must survive, topic by topic."""
+    found = {}
+    for topic in connection.call(schema.METADATA, 12, {"topics": None})["topics"]:
+        name = topic["name"]
+        if topic["is_internal"]:
+            continue
+        described = connection.call(schema.DESCRIBE_CONFIGS, 1, {"resources": [
+            {"resource_type": 2, "resource_name": name, "configuration_keys": None}]})["results"][0]
+        session.ok(f"DescribeConfigs {name}", described["error_code"])
+        found[name] = {
+            "id": topic["topic_id"].hex(),
+            "partitions": len(topic["partitions"]),
+            "configs": {c["name"]: c["value"] for c in described["configs"] if c["config_source"] == DYNAMIC_TOPIC_CONFIG},
+            "ends": [settled_offset(connection, name, at) for at in (session.EARLIEST, session.LATEST, 0)],
+            "records": records(bootstrap, name),
+        }
+    return found
+
+
+def settled_offset(connection, topic, at):
+    """ListOffsets, again while a starting broker is not yet the leader (Apache Kafka answers before it is)."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return session.offset_for(connection, topic, at)
+        except session.KafkaError as error:
+            if error.code not in NOT_YET or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def records(bootstrap, topic):
+    """A digest of offset, timestamp, key, value and headers of every record of every partition."""
+    done = kcat.kcat("-b", bootstrap, "-C", "-t", topic, "-o", "beginning", "-e", "-q",
+                     "-f", "%p %o %T %K %k %S %s %h\\n", stdout=-1)
+    return hashlib.sha256(b"\n".join(sorted(done.stdout.split(b"\n")))).hexdigest()
+
+
+def write(context, connection, bootstrap, turn, producer):
+    """New topics, more records in old ones, a deleted topic, more of the idempotent producer."""
+    path, _, _ = corpus(4)
+    for codec in CODECS:
+        topic = context.topic(codec)
+        if turn == 0:
+            session.create_topic(connection, topic, configs=TOPIC_CONFIGS)
+        kcat.produce_file(bootstrap, topic, path, codec)
+    fresh = context.topic(f"turn-{turn}")
+    session.create_topic(connection, fresh, partitions=3)
+    kcat.kcat("-b", bootstrap, "-P", "-t", fresh, "-K", ":", "-H", "turn=1", input=b"a:1\nb:2\nc:3\nd:\n")
+    gone = context.topic(f"gone-{turn}")
+    session.create_topic(connection, gone)
+    connection.call(schema.DELETE_TOPICS, 1, {"topic_names": [gone], "timeout_ms": 10000})
+    for _ in range(3):
+        producer.send(connection, producer.sequence)
+        producer.sequence += 1
+
+
+def check_producer(connection, producer, known_ids):
+    """The last batch again is a duplicate with its old offset; a gap is refused; new ids are new."""
+    last = producer.sequence - 1
+    assert producer.send(connection, last) == last, "a duplicate was appended"
+    try:
+        producer.send(connection, last + 5)
+    except session.KafkaError as error:
+        assert error.code == 45, error
+    else:
+        raise AssertionError("a gap in the sequence was accepted: the producer's state is lost")
+    fresh, _ = session.init_producer_id(connection, 4)
+    assert fresh not in known_ids, f"producer id {fresh} was given out before"
+    known_ids.add(fresh)
+
+
+@SUITE.case
+def there_and_back_twice(context):
+    """Our broker, Apache Kafka, ours, Apache Kafka, ours."""
+    ours = context.own_broker()
+    producer, before, known_ids, theirs = None, None, set(), None
+    for turn in range(5):
+        broker = ours
+        if turn % 2:
+            theirs = broker = theirs or context.brokers.adopt(ApacheKafka({}, data=ours.data))
+        if turn:
+            broker.start()
+        try:
+            with wire.Connection(broker.bootstrap, timeout=60) as connection:
+                if producer is None:
+                    topic = context.topic("producer")
+                    session.create_topic(connection, topic)
+                    producer = Producer(topic, session.init_producer_id(connection, 4))
+                    known_ids.add(producer.identity[0])
+                else:
+                    compare(before, inventory(connection, broker.bootstrap), f"turn {turn}, {broker.name}")
+                    check_producer(connection, producer, known_ids)
+                write(context, connection, broker.bootstrap, turn, producer)
+                before = inventory(connection, broker.bootstrap)
+        except Exception:
+            context.note(broker.tail())
+            raise
+        broker.stop()
+
+
+def compare(before, after, where):
+    assert before.keys() == after.keys(), f"{where}: topics {sorted(before.keys() ^ after.keys())} came or went"
+    for topic, wanted in before.items():
+        for what, value in wanted.items():
+            assert after[topic][what] == value, f"{where}: {what} of {topic}: {after[topic][what]}, was {value}"
