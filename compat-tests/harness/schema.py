@@ -187,3 +187,22 @@ DESCRIBE_CONFIGS = Api("DescribeConfigs", 32, 4, [
         ]),
     ]),
 ])
+
+CREATE_PARTITIONS = Api("CreatePartitions", 37, 2, [
+    ("topics", [("name", "string"), ("count", "int32"), ("assignments", [("broker_ids", "int32_array")])]),
+    ("timeout_ms", "int32"), ("validate_only", "bool"),
+], [
+    ("throttle_time_ms", "int32"),
+    ("results", [("name", "string"), ("error_code", "int16"), ("error_message", "nullable_string")]),
+])
+
+DESCRIBE_CLUSTER = Api("DescribeCluster", 60, 0, [
+    ("include_cluster_authorized_operations", "bool"), ("endpoint_type", "int8", 1), ("include_fenced_brokers", "bool", 2),
+], [
+    ("throttle_time_ms", "int32"), ("error_code", "int16"), ("error_message", "nullable_string"),
+    ("endpoint_type", "int8", 1), ("cluster_id", "string"), ("controller_id", "int32"),
+    ("brokers", [
+        ("broker_id", "int32"), ("host", "string"), ("port", "int32"), ("rack", "nullable_string"), ("is_fenced", "bool", 2),
+    ]),
+    ("cluster_authorized_operations", "int32"),
+])

@@ -30,12 +30,17 @@ def create_topic(connection, topic, partitions=1, configs=None, version=5):
     }]})["topics"][0]
     ok(f"CreateTopics {topic}", answer["error_code"], answer.get("error_message"))
     deadline = time.monotonic() + 15
-    while time.monotonic() < deadline:
-        found = connection.call(schema.METADATA, 5, {"topics": [{"name": topic}]})["topics"][0]
-        if found["error_code"] == 0 and all(p["leader_id"] >= 0 for p in found["partitions"]):
-            return
+    while (code := not_ready(connection, topic, partitions)) and time.monotonic() < deadline:
         time.sleep(0.02)
-    raise KafkaError(f"Metadata {topic}", found["error_code"])
+    ok(f"a leader for {topic}", code)
+
+
+def not_ready(connection, topic, partitions):
+    """0 once every partition has a leader that serves it, else the error that tells why not."""
+    found = connection.call(schema.METADATA, 5, {"topics": [{"name": topic}]})["topics"][0]
+    listed = connection.call(schema.LIST_OFFSETS, 2, {"replica_id": -1, "topics": [{"name": topic, "partitions": [
+        {"index": index, "timestamp": LATEST} for index in range(partitions)]}]})["topics"][0]["partitions"]
+    return max([found["error_code"], *(partition["error_code"] for partition in listed)], key=abs)
 
 
 def init_producer_id(connection, version):

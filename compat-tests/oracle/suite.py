@@ -1,0 +1,73 @@
+"""Apache Kafka as the oracle: one script of raw requests to both brokers, answers compared field by field."""
+
+import importlib.util
+import time
+import tomllib
+from pathlib import Path
+
+from harness.broker import ApacheKafka
+from harness.recording import Recorder, differences
+from harness.suite import Suite
+
+HERE = Path(__file__).resolve().parent
+SUITE = Suite("oracle", "Apache Kafka 4.1.2", quick=False)
+SUITES = [SUITE]
+SETTINGS = {"auto.create.topics.enable": "true", "num.partitions": "2"}
+SHOWN = 6
+STATE = {}
+
+
+def load_scripts():
+    spec = importlib.util.spec_from_file_location("oracle_scripts", HERE / "scripts.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.SCRIPTS
+
+
+def setup(context):
+    """Both brokers with the same settings, and the differences that are allowed."""
+    STATE["ours"] = context.brokers.external or context.own_broker(SETTINGS)
+    STATE["oracle"] = context.brokers.adopt(ApacheKafka(SETTINGS)).start()
+    STATE["allowed"] = tomllib.loads((HERE / "allowed.toml").read_text()).get("allowed", [])
+
+
+SUITE.prepare = setup
+
+
+def allowed(script, label, path):
+    """Whether the list has an entry for this field of this step (`*` in a label: any version or case)."""
+    return any(entry["script"] == script and entry["label"] in (label, "*", label.split(", ")[0]) and path.endswith(entry["field"])
+               for entry in STATE["allowed"])
+
+
+def compared(script):
+    def case(context):
+        answers, now_ms = [], int(time.time() * 1000)
+        for broker in (STATE["oracle"], STATE["ours"]):
+            recorder = Recorder(broker.bootstrap, context.prefix, now_ms)
+            try:
+                script(recorder)
+            finally:
+                recorder.close()
+            answers.append(recorder)
+        oracle, ours = answers
+        found = [(label, path, wanted, got) for label in oracle.answers.keys() | ours.answers.keys()
+                 for path, wanted, got in differences(oracle.answers.get(label), ours.answers.get(label))
+                 if not allowed(script.__name__, label, path)]
+        found.sort(key=lambda one: (one[0], one[1]))
+        for label, texts in oracle.messages.items():
+            if texts != ours.messages.get(label):
+                context.note(f"message of {label}: Apache Kafka {texts}, ours {ours.messages.get(label)}")
+        lines = [f"{label}: {path} is {brief(got)}, Apache Kafka's {brief(wanted)}" for label, path, wanted, got in found]
+        context.note("\n".join(lines))
+        shown = "; ".join(lines[:SHOWN])
+        assert not found, f"{len(found)} differences in {len(oracle.answers)} answers: {shown}"
+    return case
+
+
+def brief(value):
+    return str(value)[:120]
+
+
+for one_script in load_scripts():
+    SUITE.cases.append((one_script.__name__.replace("_", "-"), compared(one_script)))
