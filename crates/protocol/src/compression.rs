@@ -156,7 +156,7 @@ impl<'a> Decompressor<'a> {
             Compression::Gzip => Self::Gzip(Box::new(gzip::decoder(compressed))),
             Compression::Snappy => Self::Snappy(snappy::Decoder::new(compressed, max_content)),
             Compression::Lz4 => Self::Lz4(Box::new(lz4::Decoder::new(compressed)?)),
-            Compression::Zstd => Self::Zstd(zstd::decoder(compressed)?),
+            Compression::Zstd => Self::Zstd(zstd::Decoder::new(compressed)?),
         })
     }
 }

@@ -14,11 +14,15 @@ const MAX_LEN_64: usize = 10;
 /// Read an unsigned 32-bit value.
 #[inline]
 pub fn read_u32(bytes: &mut &[u8]) -> Option<u32> {
-    // Most values fit one byte, so that case comes first.
+    // Most values fit one byte or two, so those cases come first.
     match *bytes {
         [first, rest @ ..] if *first < 0x80 => {
             *bytes = rest;
             Some(u32::from(*first))
+        }
+        [first, second, rest @ ..] if *second < 0x80 => {
+            *bytes = rest;
+            Some(u32::from(first & 0x7f) | u32::from(*second) << 7)
         }
         _ => read_long(bytes, MAX_LEN_32).map(|value| value as u32),
     }
@@ -31,6 +35,10 @@ pub fn read_u64(bytes: &mut &[u8]) -> Option<u64> {
         [first, rest @ ..] if *first < 0x80 => {
             *bytes = rest;
             Some(u64::from(*first))
+        }
+        [first, second, rest @ ..] if *second < 0x80 => {
+            *bytes = rest;
+            Some(u64::from(first & 0x7f) | u64::from(*second) << 7)
         }
         _ => read_long(bytes, MAX_LEN_64),
     }

@@ -191,6 +191,47 @@ fn lz4_blocks_of_every_size_are_read() {
 }
 
 #[test]
+fn zstd_frames_follow_each_other_and_must_be_whole() {
+    let frame = compress(Codec::Zstd { level: 3 }, b"some words, some words");
+    let empty = compress(Codec::Zstd { level: 3 }, b"");
+    let three = [&frame[..], &empty, &frame].concat();
+    assert_eq!(
+        decompress(Compression::Zstd, &three).unwrap(),
+        b"some words, some wordssome words, some words"
+    );
+    for cut in 1..frame.len() {
+        assert!(
+            decompress(Compression::Zstd, &frame[..cut]).is_err(),
+            "the first {cut} bytes"
+        );
+    }
+    // The context that the failures left behind is as good as new.
+    assert_eq!(
+        decompress(Compression::Zstd, &frame).unwrap(),
+        b"some words, some words"
+    );
+}
+
+#[test]
+fn the_windows_of_all_zstd_levels_are_accepted() {
+    // Without the size the encoder takes the level's full window: 128 MiB at level 22.
+    for level in [1, 19, 22] {
+        let mut encoder = ::zstd::stream::write::Encoder::new(Vec::new(), level).unwrap();
+        encoder.write_all(b"words").unwrap();
+        encoder.flush().unwrap();
+        assert_eq!(
+            decompress(Compression::Zstd, &encoder.finish().unwrap()).unwrap(),
+            b"words"
+        );
+    }
+    let mut encoder = ::zstd::stream::write::Encoder::new(Vec::new(), 3).unwrap();
+    encoder.window_log(28).unwrap();
+    encoder.write_all(b"words").unwrap();
+    encoder.flush().unwrap();
+    assert!(decompress(Compression::Zstd, &encoder.finish().unwrap()).is_err());
+}
+
+#[test]
 fn ids_and_names_are_kafkas() {
     let names = ["none", "gzip", "snappy", "lz4", "zstd"];
     for (id, name) in names.iter().enumerate() {

@@ -164,7 +164,7 @@ fn the_window_is_no_larger_than_it_needs_to_be() {
         let (header, body) = zeros(codec, 2000, 1000);
         let mut reader = RecordReader::new(&header, &body, usize::MAX).unwrap();
         while reader.next().unwrap().is_some() {}
-        let Source::Compressed(window) = reader.source else {
+        let Source::Compressed(window) = &reader.source else {
             panic!("compressed")
         };
         assert_eq!(window.buffer.len(), WINDOW_LEN, "{codec:?}");
@@ -183,7 +183,7 @@ fn a_length_without_content_does_not_make_the_window_grow() {
         let header = header(codec.compression().id(), 1);
         let mut reader = RecordReader::new(&header, &body, usize::MAX).unwrap();
         assert!(matches!(reader.next(), Err(RecordError::Truncated(0))));
-        let Source::Compressed(window) = reader.source else {
+        let Source::Compressed(window) = &reader.source else {
             panic!("compressed")
         };
         assert_eq!(window.buffer.len(), WINDOW_LEN, "{codec:?}");
