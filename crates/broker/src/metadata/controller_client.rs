@@ -1,0 +1,147 @@
+//! Calls to the controller: typed requests in, responses out, as over a connection to a controller elsewhere.
+//!
+//! The controller of this process is reached through a bounded mailbox. A response comes when the records it rests on
+//! are in the log, in the published image, and set up by all publishers: a topic can be used when CreateTopics says so.
+
+use ottla_protocol::ids::BrokerId;
+use ottla_protocol::messages::{
+    AllocateProducerIdsRequest, AllocateProducerIdsResponse, AlterConfigsRequest,
+    AlterConfigsResponse, CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest,
+    CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
+    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+};
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+
+use super::controller::{Controller, Decision};
+use super::record::MetadataRecord;
+
+/// Calls that may wait for the controller. Further callers wait for a place.
+const MAILBOX_LEN: usize = 1024;
+
+/// Sends the response once it is true.
+pub(super) type SendResponse = Box<dyn FnOnce() + Send>;
+
+/// A call as the controller sees it: decide, and say what is to be written and how to answer when it is.
+pub(super) type Call =
+    Box<dyn FnOnce(&Controller<'_>) -> (Vec<MetadataRecord>, SendResponse) + Send>;
+
+/// Nobody answers: the broker is stopping, or has lost its metadata log. Clients are told NOT_CONTROLLER, upon which
+/// they try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the controller has stopped")]
+pub struct ControllerStopped;
+
+/// The way to the controller. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ControllerClient {
+    mailbox: mpsc::Sender<Call>,
+}
+
+impl ControllerClient {
+    /// A client, and the mailbox its calls arrive in.
+    pub(super) fn new() -> (Self, mpsc::Receiver<Call>) {
+        let (mailbox, calls) = mpsc::channel(MAILBOX_LEN);
+        (Self { mailbox }, calls)
+    }
+
+    /// Create topics.
+    ///
+    /// # Errors
+    /// The controller has stopped.
+    pub async fn create_topics(
+        &self,
+        request: CreateTopicsRequest,
+    ) -> Result<CreateTopicsResponse, ControllerStopped> {
+        self.call(move |controller| controller.create_topics(&request))
+            .await
+    }
+
+    /// Delete topics; the version says how to answer when that is switched off.
+    ///
+    /// # Errors
+    /// The controller has stopped.
+    pub async fn delete_topics(
+        &self,
+        request: DeleteTopicsRequest,
+        version: i16,
+    ) -> Result<DeleteTopicsResponse, ControllerStopped> {
+        self.call(move |controller| controller.delete_topics(&request, version))
+            .await
+    }
+
+    /// Add partitions to topics.
+    ///
+    /// # Errors
+    /// The controller has stopped.
+    pub async fn create_partitions(
+        &self,
+        request: CreatePartitionsRequest,
+    ) -> Result<CreatePartitionsResponse, ControllerStopped> {
+        self.call(move |controller| controller.create_partitions(&request))
+            .await
+    }
+
+    /// Get a block of producer ids.
+    ///
+    /// # Errors
+    /// The controller has stopped.
+    pub async fn allocate_producer_ids(
+        &self,
+        request: AllocateProducerIdsRequest,
+    ) -> Result<AllocateProducerIdsResponse, ControllerStopped> {
+        self.call(move |controller| controller.allocate_producer_ids(&request))
+            .await
+    }
+
+    /// Change some configs of topics and brokers.
+    ///
+    /// # Errors
+    /// The controller has stopped.
+    pub async fn incremental_alter_configs(
+        &self,
+        request: IncrementalAlterConfigsRequest,
+    ) -> Result<IncrementalAlterConfigsResponse, ControllerStopped> {
+        self.call(move |controller| controller.incremental_alter_configs(&request))
+            .await
+    }
+
+    /// Replace the configs of topics and brokers.
+    ///
+    /// # Errors
+    /// The controller has stopped.
+    pub async fn alter_configs(
+        &self,
+        request: AlterConfigsRequest,
+    ) -> Result<AlterConfigsResponse, ControllerStopped> {
+        self.call(move |controller| controller.alter_configs(&request))
+            .await
+    }
+
+    /// Hand over all leaderships and be fenced: the last call of a broker that stops in good order.
+    ///
+    /// # Errors
+    /// The controller has stopped.
+    pub async fn shut_down_broker(&self, broker: BrokerId) -> Result<(), ControllerStopped> {
+        self.call(move |controller| controller.shut_down_broker(broker))
+            .await
+    }
+
+    async fn call<R, D>(&self, decide: D) -> Result<R, ControllerStopped>
+    where
+        R: Send + 'static,
+        D: FnOnce(&Controller<'_>) -> Decision<R> + Send + 'static,
+    {
+        let (reply, response) = oneshot::channel();
+        let call: Call = Box::new(move |controller| {
+            let Decision { records, response } = decide(controller);
+            // A caller that has gone away needs no response.
+            (records, Box::new(move || drop(reply.send(response))))
+        });
+        self.mailbox
+            .send(call)
+            .await
+            .map_err(|_| ControllerStopped)?;
+        response.await.map_err(|_| ControllerStopped)
+    }
+}
