@@ -1,0 +1,195 @@
+//! Flush: make durable what was appended. Planned under the log's lock, carried out without it, so that appends go on
+//! during the sync and ride the next one.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ottla_protocol::ids::{Offset, Timestamp};
+
+use crate::error::AppendError;
+use crate::fs::{File, Fs, OpenMode};
+use crate::log::Log;
+use crate::producer_state::snapshot;
+use crate::segment::Segment;
+
+/// What has to be synced so that everything below an offset is durable.
+#[must_use = "nothing is durable until it was run and reported"]
+pub struct FlushPlan {
+    upto: Offset,
+    files: Vec<Arc<dyn File>>,
+    fs: Arc<dyn Fs>,
+    dir: Option<PathBuf>,
+    dir_changes: u64,
+}
+
+impl FlushPlan {
+    /// Everything below this offset is durable once the plan was run.
+    pub fn upto(&self) -> Offset {
+        self.upto
+    }
+
+    /// True when there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.dir.is_none()
+    }
+
+    /// Sync the files, and the directory when names in it have changed. May take long; needs no lock.
+    pub fn run(&self) -> io::Result<()> {
+        for file in &self.files {
+            file.sync_data()?;
+        }
+        match &self.dir {
+            Some(dir) => self.fs.sync_dir(dir),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Log {
+    /// What to sync so that everything appended so far is durable. Report the outcome with [`Log::flushed`].
+    pub fn flush_plan(&mut self) -> Result<FlushPlan, AppendError> {
+        self.check_online()?;
+        self.plan_files().map_err(|error| self.fail(error))
+    }
+
+    /// The outcome of a plan. After a failure the log refuses appends: the kernel may have dropped what it could not
+    /// write, so that no later sync would tell.
+    pub fn flushed(
+        &mut self,
+        plan: &FlushPlan,
+        outcome: io::Result<()>,
+    ) -> Result<(), AppendError> {
+        outcome.map_err(|error| self.fail(error))?;
+        self.check_online()?;
+        self.dir_synced = self.dir_synced.max(plan.dir_changes);
+        // It may have been cut since.
+        let upto = plan.upto.min(self.end);
+        self.recovery_point = self.recovery_point.max(upto);
+        self.unsynced.retain(|segment| {
+            let synced = segment.end().is_ok_and(|(_, end)| end <= plan.upto);
+            if synced {
+                segment.offset_index.file().close();
+                segment.time_index.file().close();
+            }
+            !synced
+        });
+        if self.recovery_point == self.end {
+            self.unflushed = 0;
+        }
+        self.unflushed_since = None;
+        Ok(())
+    }
+
+    /// Make everything appended so far durable, here and now.
+    pub fn flush(&mut self) -> Result<(), AppendError> {
+        let plan = self.flush_plan()?;
+        let outcome = plan.run();
+        self.flushed(&plan, outcome)
+    }
+
+    /// True when `flush.messages` or `flush.ms` ask for a flush. Time counts from the first call that finds unflushed
+    /// records.
+    pub fn flush_due(&mut self, now: Timestamp) -> bool {
+        if self.unflushed == 0 {
+            return false;
+        }
+        let since = *self.unflushed_since.get_or_insert(now);
+        self.unflushed >= self.config.flush_messages
+            || now.0.saturating_sub(since.0) >= self.config.flush_ms
+    }
+
+    /// Bring indexes and producer snapshot in the files up to date and plan a flush, so that after a kill the next
+    /// start has to look only at what comes later. `None` when nothing has changed since the last time.
+    pub fn checkpoint_plan(&mut self) -> Result<Option<FlushPlan>, AppendError> {
+        self.check_online()?;
+        if !self.changed {
+            return Ok(None);
+        }
+        let prepared = self.prepare_checkpoint();
+        prepared.map_err(|error| self.io_error(error))?;
+        self.changed = false;
+        self.flush_plan().map(Some)
+    }
+
+    /// Close it so that the next start finds everything as it should be and need not look: indexes complete, space
+    /// behind the end given back, producer snapshot at the end, everything durable.
+    pub fn close(&mut self) -> Result<(), AppendError> {
+        self.check_online()?;
+        if self.changed || self.recovery_point < self.end {
+            self.changed = true;
+            let sealed = self.seal_active();
+            sealed.map_err(|error| self.fail(error))?;
+            let plan = self.checkpoint_plan()?;
+            if let Some(plan) = plan {
+                let outcome = plan.run().and_then(|()| self.sync_active_indexes());
+                self.flushed(&plan, outcome)?;
+            }
+        }
+        let set = self.reader.segments.load();
+        set.all().iter().for_each(|segment| segment.close_files());
+        Ok(())
+    }
+
+    fn plan_files(&mut self) -> io::Result<FlushPlan> {
+        let mut files = Vec::new();
+        if self.recovery_point < self.end {
+            for segment in &self.unsynced {
+                files.push(segment.log.get()?);
+                files.push(segment.offset_index.file().get()?);
+                files.push(segment.time_index.file().get()?);
+                push_txn_index(segment, &mut files)?;
+            }
+            files.push(self.active.log.get()?);
+            push_txn_index(&self.active, &mut files)?;
+        }
+        let dir = (self.dir_synced < self.dir_changes).then(|| self.dir.get().to_path_buf());
+        Ok(FlushPlan {
+            upto: self.end,
+            files,
+            fs: Arc::clone(&self.fs),
+            dir,
+            dir_changes: self.dir_changes,
+        })
+    }
+
+    fn prepare_checkpoint(&mut self) -> io::Result<()> {
+        self.active.offset_index.write_out()?;
+        self.active.time_index.write_out()?;
+        let latest = self.snapshots.last().copied();
+        if latest == Some(self.end) {
+            return Ok(());
+        }
+        self.save_snapshot()?;
+        // The one before it is of no more use, unless it belongs to a segment.
+        let set = self.reader.segments.load();
+        if let Some(old) = latest.filter(|old| set.from(*old)[0].base() != *old) {
+            self.remove_snapshot(old)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn remove_snapshot(&mut self, at: Offset) -> io::Result<()> {
+        self.snapshots.remove(&at);
+        let path = self.dir.join(&snapshot::file_name(at));
+        crate::fs::remove_if_exists(&*self.fs, &path)
+    }
+
+    fn sync_active_indexes(&self) -> io::Result<()> {
+        self.active.offset_index.file().get()?.sync_data()?;
+        self.active.time_index.file().get()?.sync_data()?;
+        let path = self.dir.join(&snapshot::file_name(self.producers.end()));
+        match self.fs.open(&path, OpenMode::Write) {
+            Ok(file) => file.sync_data(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn push_txn_index(segment: &Segment, files: &mut Vec<Arc<dyn File>>) -> io::Result<()> {
+    if !segment.txn_index.is_empty()? {
+        files.push(segment.txn_index.file().get()?);
+    }
+    Ok(())
+}

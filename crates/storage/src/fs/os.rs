@@ -1,0 +1,226 @@
+//! Real files.
+
+use std::fs;
+use std::io::{self, IoSlice, Read, Seek, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use ottla_protocol::ids::Timestamp;
+use rustix::fs::{FallocateFlags, FlockOperation};
+
+use super::{Entry, File, Fs, LockError, LockGuard, OpenMode, Stat};
+
+/// The file system of the operating system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OsFs;
+
+impl Fs for OsFs {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .write(mode != OpenMode::Read)
+            .create(matches!(mode, OpenMode::Create | OpenMode::Truncate))
+            .truncate(mode == OpenMode::Truncate)
+            .open(path)
+            .map_err(|error| name(error, path))?;
+        Ok(Arc::new(OsFile(file)))
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<Option<Stat>> {
+        let metadata = match fs::metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(name(error, path)),
+        };
+        let modified = metadata.modified()?.duration_since(UNIX_EPOCH);
+        Ok(Some(Stat {
+            is_dir: metadata.is_dir(),
+            len: metadata.len(),
+            modified: Timestamp(modified.map_or(0, |since| since.as_millis() as i64)),
+        }))
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(dir).map_err(|error| name(error, dir))? {
+            let entry = entry?;
+            if let Ok(name) = entry.file_name().into_string() {
+                let is_dir = entry.file_type()?.is_dir();
+                entries.push(Entry { name, is_dir });
+            }
+        }
+        Ok(entries)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to).map_err(|error| name(error, from))
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path).map_err(|error| name(error, path))
+    }
+
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true).mode(0o755);
+        builder.create(dir).map_err(|error| name(error, dir))
+    }
+
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::remove_dir_all(dir).map_err(|error| name(error, dir))
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        let dir = if dir.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            dir
+        };
+        let opened = fs::File::open(dir).map_err(|error| name(error, dir))?;
+        opened.sync_all()
+    }
+
+    fn lock(&self, path: &Path) -> Result<Box<dyn LockGuard>, LockError> {
+        let mut file = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(|error| name(error, path))?;
+        let held = |file: &mut fs::File| LockError::Held(read_pid(file));
+        // flock keeps out another of us, in this process too; the POSIX lock keeps out the JVM, which knows no other.
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(held(&mut file)),
+            result => result.map_err(io::Error::from)?,
+        }
+        match rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS) => {
+                return Err(held(&mut file));
+            }
+            result => result.map_err(io::Error::from)?,
+        }
+        file.set_len(0)?;
+        writeln!(file, "{}", std::process::id())?;
+        Ok(Box::new(OsLock { _file: file }))
+    }
+
+    fn available(&self, path: &Path) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(path).map_err(|error| name(error.into(), path))?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+}
+
+/// Say which file an error is about; the kind stays.
+fn name(error: io::Error, path: &Path) -> io::Error {
+    io::Error::new(
+        error.kind(),
+        PathError {
+            path: path.to_owned(),
+            error,
+        },
+    )
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {error}", path.display())]
+struct PathError {
+    path: PathBuf,
+    error: io::Error,
+}
+
+fn read_pid(file: &mut fs::File) -> Option<u32> {
+    let mut text = String::new();
+    file.rewind().ok()?;
+    file.take(20).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+struct OsLock {
+    /// Both locks last as long as the description is open.
+    _file: fs::File,
+}
+
+impl LockGuard for OsLock {}
+
+struct OsFile(fs::File);
+
+impl File for OsFile {
+    fn read_at(&self, buf: &mut [u8], at: u64) -> io::Result<usize> {
+        loop {
+            match self.0.read_at(buf, at) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn write_vectored_at(&self, bufs: &[IoSlice<'_>], at: u64) -> io::Result<usize> {
+        loop {
+            match rustix::io::pwritev(&self.0, bufs, at) {
+                Err(rustix::io::Errno::INTR) => {}
+                result => return Ok(result?),
+            }
+        }
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn reserve(&self, at: u64, len: u64) -> io::Result<()> {
+        Ok(rustix::fs::fallocate(
+            &self.0,
+            FallocateFlags::KEEP_SIZE,
+            at,
+            len,
+        )?)
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.0.as_fd())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_held_once_and_names_its_holder() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(".lock");
+        let guard = OsFs.lock(&path).unwrap();
+        match OsFs.lock(&path) {
+            Err(LockError::Held(pid)) => assert_eq!(pid, Some(std::process::id())),
+            other => panic!("{:?}", other.map(|_| "locked twice")),
+        }
+        drop(guard);
+        OsFs.lock(&path).unwrap();
+    }
+
+    #[test]
+    fn space_reserved_behind_the_end_is_given_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = OsFs.open(&dir.path().join("f"), OpenMode::Create).unwrap();
+        if file.reserve(0, 1 << 20).is_err() {
+            return; // The file system knows no reservation; the log does without.
+        }
+        assert_eq!(file.len().unwrap(), 0);
+        file.set_len(0).unwrap();
+        use std::os::unix::fs::MetadataExt;
+        let blocks = fs::metadata(dir.path().join("f")).unwrap().blocks();
+        assert_eq!(blocks, 0);
+    }
+}

@@ -1,0 +1,86 @@
+//! A file that is opened at its first use and may be closed in between, so that ten thousand idle partitions hold no
+//! descriptors.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+
+use crate::fs::{File, Fs, OpenMode};
+
+/// The directory of one log. It is renamed when the log is deleted, while segments still hold on to it.
+pub(crate) struct LogPath(ArcSwap<PathBuf>);
+
+impl LogPath {
+    pub(crate) fn new(dir: &Path) -> Arc<Self> {
+        Arc::new(Self(ArcSwap::from_pointee(dir.to_owned())))
+    }
+
+    pub(crate) fn get(&self) -> Arc<PathBuf> {
+        self.0.load_full()
+    }
+
+    pub(crate) fn set(&self, dir: &Path) {
+        self.0.store(Arc::new(dir.to_owned()));
+    }
+
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
+        self.0.load().join(name)
+    }
+}
+
+/// A file of a log, by name.
+pub(crate) struct LazyFile {
+    fs: Arc<dyn Fs>,
+    dir: Arc<LogPath>,
+    name: String,
+    open: ArcSwapOption<Arc<dyn File>>,
+}
+
+impl LazyFile {
+    pub(crate) fn new(fs: Arc<dyn Fs>, dir: Arc<LogPath>, name: String) -> Self {
+        Self {
+            fs,
+            dir,
+            name,
+            open: ArcSwapOption::empty(),
+        }
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.join(&self.name)
+    }
+
+    /// The file; it must exist. Two threads that come at once may both open it: the later wins, both can use theirs.
+    pub(crate) fn get(&self) -> io::Result<Arc<dyn File>> {
+        self.get_or_open(OpenMode::Write)
+    }
+
+    /// The file, created when missing.
+    pub(crate) fn get_or_create(&self) -> io::Result<Arc<dyn File>> {
+        self.get_or_open(OpenMode::Create)
+    }
+
+    fn get_or_open(&self, mode: OpenMode) -> io::Result<Arc<dyn File>> {
+        if let Some(file) = &*self.open.load() {
+            return Ok(Arc::clone(file));
+        }
+        let file = self.fs.open(&self.path(), mode)?;
+        self.open.store(Some(Arc::new(Arc::clone(&file))));
+        Ok(file)
+    }
+
+    /// Length, without opening it; 0 when it is missing.
+    pub(crate) fn len(&self) -> io::Result<u64> {
+        match &*self.open.load() {
+            Some(file) => file.len(),
+            None => Ok(self.fs.stat(&self.path())?.map_or(0, |stat| stat.len)),
+        }
+    }
+
+    /// Let the descriptor go; the next use opens the file again.
+    pub(crate) fn close(&self) {
+        self.open.store(None);
+    }
+}

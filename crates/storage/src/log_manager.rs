@@ -1,0 +1,292 @@
+//! All logs of the node (`LogManager.java`): opened in parallel, created, deleted, checkpointed, closed.
+//!
+//! It starts no thread of its own and reads no clock: the broker calls it, with the time. What it does to all logs, it
+//! does to one after the other, and a log that fails does not stop the rest.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use ottla_protocol::ids::{Offset, Timestamp, TopicId, TopicPartition};
+use uuid::Uuid;
+
+use crate::checkpoint::{LOG_START_FILE, Offsets, RECOVERY_POINT_FILE};
+use crate::error::{AppendError, OpenError};
+use crate::fs::Fs;
+use crate::log::Log;
+use crate::log_config::LogConfig;
+use crate::log_dir::{DELETE_SUFFIX, DirName, LogDir};
+use crate::read::LogReader;
+use crate::recovery::{Opening, Recovered};
+use crate::truncate::remove_garbage;
+
+mod load;
+
+pub use load::{Disposition, Loaded};
+
+/// The log of a partition, shared.
+pub struct PartitionLog {
+    topic_partition: TopicPartition,
+    dir: usize,
+    reader: Arc<LogReader>,
+    log: Mutex<Log>,
+}
+
+impl PartitionLog {
+    /// The partition.
+    pub fn topic_partition(&self) -> &TopicPartition {
+        &self.topic_partition
+    }
+
+    /// Which of the data directories holds it.
+    pub fn dir_index(&self) -> usize {
+        self.dir
+    }
+
+    /// The view for readers; needs no lock.
+    pub fn reader(&self) -> &Arc<LogReader> {
+        &self.reader
+    }
+
+    /// The log itself, for as long as the guard lives. Do not hold it across a wait.
+    pub fn lock(&self) -> MutexGuard<'_, Log> {
+        // A panic in the middle of an append leaves the published state as it was before.
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Make everything appended so far durable, without keeping appends waiting; the offset below which everything is.
+    pub fn flush(&self) -> Result<Offset, AppendError> {
+        let plan = self.lock().flush_plan()?;
+        let outcome = plan.run();
+        self.lock().flushed(&plan, outcome)?;
+        Ok(plan.upto())
+    }
+}
+
+/// All logs of the node.
+pub struct LogManager {
+    fs: Arc<dyn Fs>,
+    dirs: Vec<Dir>,
+    logs: RwLock<HashMap<TopicPartition, Arc<PartitionLog>>>,
+    doomed: Mutex<Vec<Doomed>>,
+}
+
+struct Dir {
+    log_dir: LogDir,
+    /// Held while its checkpoint files are written.
+    checkpoints: Mutex<()>,
+}
+
+/// A directory that waits to be removed.
+struct Doomed {
+    path: PathBuf,
+    due: Timestamp,
+}
+
+impl LogManager {
+    /// The data directories.
+    pub fn dirs(&self) -> impl ExactSizeIterator<Item = &LogDir> {
+        self.dirs.iter().map(|dir| &dir.log_dir)
+    }
+
+    /// The log of a partition.
+    pub fn get(&self, partition: &TopicPartition) -> Option<Arc<PartitionLog>> {
+        self.read().get(partition).cloned()
+    }
+
+    /// All logs, in no order.
+    pub fn list(&self) -> Vec<Arc<PartitionLog>> {
+        self.read().values().cloned().collect()
+    }
+
+    /// The log of a partition, created in the directory with the fewest logs when there is none.
+    pub fn create(
+        &self,
+        partition: &TopicPartition,
+        topic_id: Option<TopicId>,
+        config: LogConfig,
+        now: Timestamp,
+    ) -> Result<Arc<PartitionLog>, OpenError> {
+        let mut logs = self.logs.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(log) = logs.get(partition) {
+            return check_topic_id(log, topic_id);
+        }
+        let count = |dir: usize| logs.values().filter(|log| log.dir == dir).count();
+        let dir = (0..self.dirs.len())
+            .min_by_key(|dir| count(*dir))
+            .expect("invariant: there is a data directory");
+        let path = self.dirs[dir].log_dir.path().join(partition.to_string());
+        let fs = Arc::clone(&self.fs);
+        let (log, _) = Log::open(fs, &path, topic_id, config, Opening::UNKNOWN, now)?;
+        let log = Arc::new(PartitionLog {
+            topic_partition: partition.clone(),
+            dir,
+            reader: log.reader(),
+            log: Mutex::new(log),
+        });
+        logs.insert(partition.clone(), Arc::clone(&log));
+        Ok(log)
+    }
+
+    /// Take a log out of service: its directory gets a name that ends in `-delete` and is removed by
+    /// [`LogManager::housekeeping`] after `file.delete.delay.ms`. Readers at work may finish. False when there is none.
+    pub fn delete(&self, partition: &TopicPartition, now: Timestamp) -> io::Result<bool> {
+        let removed = {
+            let mut logs = self.logs.write().unwrap_or_else(PoisonError::into_inner);
+            logs.remove(partition)
+        };
+        let Some(removed) = removed else {
+            return Ok(false);
+        };
+        let mut log = removed.lock();
+        let from = log.dir();
+        let parent = self.dirs[removed.dir].log_dir.path();
+        let to = parent.join(DirName::with_suffix(
+            partition,
+            Uuid::new_v4(),
+            DELETE_SUFFIX,
+        ));
+        self.fs.rename(&from, &to)?;
+        log.dir.set(&to);
+        let _ = log.fail(io::Error::other("the partition was deleted"));
+        self.fs.sync_dir(parent)?;
+        self.doomed().push(Doomed {
+            path: to,
+            due: Timestamp(now.0.saturating_add(log.config().file_delete_delay_ms)),
+        });
+        Ok(true)
+    }
+
+    /// Remove what has waited long enough: deleted logs, and segments taken out of logs.
+    pub fn housekeeping(&self, now: Timestamp) -> io::Result<()> {
+        let due: Vec<Doomed> = {
+            let mut doomed = self.doomed();
+            let (due, later) = doomed.drain(..).partition(|doomed| doomed.due <= now);
+            *doomed = later;
+            due
+        };
+        for doomed in due {
+            match self.fs.remove_dir(&doomed.path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        for log in self.list() {
+            let garbage = log.lock().take_garbage();
+            remove_garbage(&*self.fs, &garbage)?;
+        }
+        Ok(())
+    }
+
+    /// Flush the logs for which `flush.messages` or `flush.ms` ask for it.
+    pub fn flush_due(&self, now: Timestamp) {
+        for log in self.list() {
+            if log.lock().flush_due(now) {
+                let _offline = log.flush();
+            }
+        }
+    }
+
+    /// Forget idle producers.
+    pub fn expire_producers(&self, now: Timestamp) {
+        for log in self.list() {
+            log.lock().expire_producers(now);
+        }
+    }
+
+    /// Flush every log that has changed and note its recovery point and start, so that the next start has little to
+    /// scan. A log that fails goes offline, and its old recovery point stays.
+    pub fn checkpoint(&self) -> io::Result<()> {
+        let mut changed = BTreeSet::new();
+        for log in self.list() {
+            let plan = log.lock().checkpoint_plan();
+            if let Ok(Some(plan)) = plan {
+                let outcome = plan.run();
+                let _offline = log.lock().flushed(&plan, outcome);
+                changed.insert(log.dir);
+            }
+        }
+        changed
+            .into_iter()
+            .try_for_each(|dir| self.write_checkpoints(dir))
+    }
+
+    /// Cut a log at its end, and note the lower recovery point before anything can be appended.
+    pub fn truncate_to(
+        &self,
+        partition: &TopicPartition,
+        to: Offset,
+        now: Timestamp,
+    ) -> Result<(), AppendError> {
+        let Some(log) = self.get(partition) else {
+            return Ok(());
+        };
+        log.lock().truncate_to(to, now)?;
+        let noted = self.write_checkpoints(log.dir);
+        noted.map_err(|error| log.lock().fail(error))
+    }
+
+    /// Close all logs cleanly and mark the directories as such. A directory with a log that fails is not marked, so
+    /// that the next start looks at it. The first error is returned when everything else is done.
+    pub fn close(&self, broker_epoch: i64) -> io::Result<()> {
+        let mut failed = BTreeSet::new();
+        for log in self.list() {
+            if let Err(error) = log.lock().close() {
+                tracing::error!(partition = %log.topic_partition, %error, "not closed cleanly");
+                failed.insert(log.dir);
+            }
+        }
+        let close_dir = |dir: usize| {
+            self.write_checkpoints(dir)?;
+            match failed.contains(&dir) {
+                true => Err(io::Error::other("a log was not closed cleanly")),
+                false => self.dirs[dir].log_dir.mark_clean_shutdown(broker_epoch),
+            }
+        };
+        let outcomes: Vec<io::Result<()>> = (0..self.dirs.len()).map(close_dir).collect();
+        outcomes.into_iter().collect()
+    }
+
+    fn write_checkpoints(&self, dir: usize) -> io::Result<()> {
+        let _writing = self.dirs[dir].checkpoints.lock();
+        let mut recovery_points = Offsets::new();
+        let mut starts = Offsets::new();
+        for partition_log in self.list().into_iter().filter(|log| log.dir == dir) {
+            let log = partition_log.lock();
+            let partition = &partition_log.topic_partition;
+            recovery_points.insert(partition.clone(), log.recovery_point());
+            // Kafka notes a start only where the first segment does not tell it.
+            let set = partition_log.reader.segments.load();
+            if log.log_start_offset() > set.first().base() {
+                starts.insert(partition.clone(), log.log_start_offset());
+            }
+        }
+        let log_dir = &self.dirs[dir].log_dir;
+        log_dir.write_checkpoint(LOG_START_FILE, &starts)?;
+        log_dir.write_checkpoint(RECOVERY_POINT_FILE, &recovery_points)
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<TopicPartition, Arc<PartitionLog>>> {
+        self.logs.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn doomed(&self) -> MutexGuard<'_, Vec<Doomed>> {
+        self.doomed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn check_topic_id(
+    log: &Arc<PartitionLog>,
+    expected: Option<TopicId>,
+) -> Result<Arc<PartitionLog>, OpenError> {
+    let locked = log.lock();
+    match (locked.topic_id(), expected) {
+        (Some(found), Some(expected)) if found != expected => Err(OpenError::TopicId {
+            dir: locked.dir().to_path_buf(),
+            found,
+            expected,
+        }),
+        _ => Ok(Arc::clone(log)),
+    }
+}

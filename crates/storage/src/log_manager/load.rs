@@ -1,0 +1,212 @@
+//! Open the logs of the data directories, several at a time.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use super::{Dir, Doomed, LogManager, Opening, PartitionLog, Recovered};
+use crate::checkpoint::{LOG_START_FILE, Offsets, RECOVERY_POINT_FILE};
+use crate::error::OpenError;
+use crate::fs::Fs;
+use crate::log::Log;
+use crate::log_config::LogConfig;
+use crate::log_dir::{DirName, LogDir, STRAY_SUFFIX};
+use crate::partition_metadata;
+use ottla_protocol::ids::{Offset, Timestamp, TopicId, TopicPartition};
+use uuid::Uuid;
+
+/// Log of the metadata quorum: whoever holds the quorum opens it.
+const METADATA_TOPIC: &str = "__cluster_metadata";
+
+/// What to do with a log that is found in a data directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    /// Open it with these settings. The topic id is written where the directory has none.
+    Open(LogConfig, Option<TopicId>),
+    /// No topic owns it: give its directory a name that ends in `-stray` and leave it.
+    Stray,
+}
+
+/// What opening all logs came to.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// The logs for which something had to be done, and what.
+    pub recovered: Vec<(TopicPartition, Recovered)>,
+    /// The logs that could not be opened. They are not served; their files are left as they are.
+    pub failed: Vec<(TopicPartition, OpenError)>,
+    /// Directories that belong to no topic, under their new names.
+    pub strays: Vec<String>,
+}
+
+impl LogManager {
+    /// Open the logs in `dirs`, `threads` at a time. `decide` says how to open each one, by its name and the topic id in
+    /// its directory. From here on the directories no longer count as cleanly stopped.
+    pub fn open(
+        fs: Arc<dyn Fs>,
+        dirs: Vec<LogDir>,
+        decide: &(dyn Fn(&TopicPartition, Option<TopicId>) -> Disposition + Sync),
+        threads: usize,
+        now: Timestamp,
+    ) -> io::Result<(Self, Loaded)> {
+        let mut found = Vec::new();
+        let mut doomed = Vec::new();
+        for (index, dir) in dirs.iter().enumerate() {
+            let notes = Notes::read(dir)?;
+            for name in dir.subdirs()? {
+                match DirName::parse(&name) {
+                    DirName::Log(tp) if tp.topic != METADATA_TOPIC => {
+                        found.push((index, notes.opening(&tp), tp));
+                    }
+                    DirName::Deleted => doomed.push(Doomed {
+                        path: dir.path().join(&name),
+                        due: now,
+                    }),
+                    DirName::Log(_) | DirName::Other => {}
+                }
+            }
+        }
+        let work = Work {
+            fs: &fs,
+            dirs: &dirs,
+            found,
+            next: AtomicUsize::new(0),
+            done: Mutex::new(Done::default()),
+        };
+        let threads = threads.clamp(1, work.found.len().max(1));
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| work.run(decide, now));
+            }
+        });
+        let done = work
+            .done
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(error) = done.error {
+            return Err(error);
+        }
+        for dir in &dirs {
+            dir.clear_clean_shutdown()?;
+        }
+        let manager = Self {
+            fs,
+            dirs: dirs
+                .into_iter()
+                .map(|log_dir| Dir {
+                    log_dir,
+                    checkpoints: Mutex::new(()),
+                })
+                .collect(),
+            logs: RwLock::new(done.logs),
+            doomed: Mutex::new(doomed),
+        };
+        Ok((manager, done.loaded))
+    }
+}
+
+/// What a data directory has noted of its logs.
+struct Notes {
+    clean: bool,
+    recovery_points: Offsets,
+    starts: Offsets,
+}
+
+impl Notes {
+    /// A checkpoint that cannot be read is as good as none: everything is scanned then. Not so the starts, without
+    /// which deleted records would come back.
+    fn read(dir: &LogDir) -> io::Result<Self> {
+        let recovery_points = dir.read_checkpoint(RECOVERY_POINT_FILE);
+        let readable = recovery_points.is_ok();
+        if let Err(error) = &recovery_points {
+            tracing::warn!(%error, "recovery points cannot be read, all logs are scanned");
+        }
+        Ok(Self {
+            clean: dir.clean_shutdown().is_some() && readable,
+            recovery_points: recovery_points.unwrap_or_default(),
+            starts: dir.read_checkpoint(LOG_START_FILE)?,
+        })
+    }
+
+    fn opening(&self, tp: &TopicPartition) -> Opening {
+        let noted = |offsets: &Offsets| offsets.get(tp).copied().unwrap_or(Offset(0));
+        Opening {
+            clean: self.clean,
+            recovery_point: noted(&self.recovery_points),
+            log_start_offset: noted(&self.starts),
+        }
+    }
+}
+
+struct Work<'a> {
+    fs: &'a Arc<dyn Fs>,
+    dirs: &'a [LogDir],
+    found: Vec<(usize, Opening, TopicPartition)>,
+    next: AtomicUsize,
+    done: Mutex<Done>,
+}
+
+#[derive(Default)]
+struct Done {
+    logs: HashMap<TopicPartition, Arc<PartitionLog>>,
+    loaded: Loaded,
+    error: Option<io::Error>,
+}
+
+impl Work<'_> {
+    fn run(
+        &self,
+        decide: &(dyn Fn(&TopicPartition, Option<TopicId>) -> Disposition + Sync),
+        now: Timestamp,
+    ) {
+        while let Some((dir, opening, tp)) =
+            self.found.get(self.next.fetch_add(1, Ordering::Relaxed))
+        {
+            let path = self.dirs[*dir].path().join(tp.to_string());
+            let id = partition_metadata::read(&**self.fs, &path);
+            let opened = id.and_then(|id| match decide(tp, id) {
+                Disposition::Open(config, expected) => {
+                    let fs = Arc::clone(self.fs);
+                    Log::open(fs, &path, expected, config, *opening, now).map(Some)
+                }
+                Disposition::Stray => Ok(None),
+            });
+            let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+            match opened {
+                Ok(Some((log, recovered))) => done.add(*dir, tp, log, recovered),
+                Ok(None) => done.set_aside(self, *dir, tp),
+                Err(error) => {
+                    tracing::error!(partition = %tp, %error, "cannot open the log");
+                    done.loaded.failed.push((tp.clone(), error));
+                }
+            }
+        }
+    }
+}
+
+impl Done {
+    fn add(&mut self, dir: usize, tp: &TopicPartition, log: Log, recovered: Recovered) {
+        if recovered != Recovered::default() {
+            self.loaded.recovered.push((tp.clone(), recovered));
+        }
+        let log = PartitionLog {
+            topic_partition: tp.clone(),
+            dir,
+            reader: log.reader(),
+            log: Mutex::new(log),
+        };
+        self.logs.insert(tp.clone(), Arc::new(log));
+    }
+
+    fn set_aside(&mut self, work: &Work<'_>, dir: usize, tp: &TopicPartition) {
+        let parent = work.dirs[dir].path();
+        let name = DirName::with_suffix(tp, Uuid::new_v4(), STRAY_SUFFIX);
+        let renamed = work
+            .fs
+            .rename(&parent.join(tp.to_string()), &parent.join(&name));
+        match renamed.and_then(|()| work.fs.sync_dir(parent)) {
+            Ok(()) => self.loaded.strays.push(name),
+            Err(error) => self.error = Some(error),
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Bring back what was known of the producers: the latest snapshot, and the batches behind it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use ottla_protocol::ids::{Offset, Timestamp};
+
+use super::Loading;
+use super::files::Files;
+use crate::batch_scan::BatchScan;
+use crate::error::ReadError;
+use crate::fs::{Fs, remove_if_exists};
+use crate::log_config::LogConfig;
+use crate::producer_state::{ProducerState, snapshot};
+use crate::segment::Segment;
+use crate::transaction_index::AbortedTxn;
+
+impl Loading<'_> {
+    /// The producers as of `end`, and the snapshots that are kept.
+    pub(super) fn load_producers(
+        &mut self,
+        files: &Files,
+        end: Offset,
+        now: Timestamp,
+    ) -> Result<(ProducerState, BTreeSet<Offset>), ReadError> {
+        let dir = self.dir.get();
+        let mut snapshots = files.snapshots.clone();
+        let durable = if self.opening.clean {
+            end
+        } else {
+            self.opening.recovery_point.min(end)
+        };
+        for stray in strays(&snapshots, &self.segments, end) {
+            snapshots.remove(&stray);
+            remove_if_exists(&**self.fs, &dir.join(snapshot::file_name(stray)))?;
+        }
+        if self.opening.clean && snapshots.is_empty() {
+            // Kafka of old wrote none when there were no producers.
+            return Ok((ProducerState::starting_at(end), snapshots));
+        }
+        // Entries of the transaction index are durable below the recovery point only; what lies behind is written anew.
+        let reindex_from = (!self.opening.clean).then_some(durable);
+        let usable = |at: Offset| at <= end;
+        let rebuild = Rebuild {
+            fs: self.fs,
+            dir: &dir,
+            segments: &self.segments,
+            config: self.config,
+            reindex_from,
+        };
+        let (state, batches) = rebuild.run(&mut snapshots, usable, end, now)?;
+        self.recovered.producer_batches = batches;
+        Ok((state, snapshots))
+    }
+}
+
+/// Snapshots of no use: beyond the end of the log, or not at the base of a segment and not the latest.
+fn strays(snapshots: &BTreeSet<Offset>, segments: &[Arc<Segment>], end: Offset) -> Vec<Offset> {
+    let bases: BTreeSet<Offset> = segments.iter().map(|segment| segment.base()).collect();
+    let latest = snapshots.range(..=end).next_back();
+    let last_base = bases.last();
+    let stray = |at: &&Offset| {
+        let useful = bases.contains(at) || (Some(*at) == latest && Some(*at) >= last_base);
+        **at > end || !useful
+    };
+    snapshots.iter().filter(stray).copied().collect()
+}
+
+/// How producer state is rebuilt from snapshots and batches.
+pub(crate) struct Rebuild<'a> {
+    pub(crate) fs: &'a Arc<dyn Fs>,
+    pub(crate) dir: &'a std::path::Path,
+    pub(crate) segments: &'a [Arc<Segment>],
+    pub(crate) config: &'a LogConfig,
+    /// From this offset on the transaction indexes are written anew.
+    pub(crate) reindex_from: Option<Offset>,
+}
+
+impl Rebuild<'_> {
+    /// The state as of `end`, and how many batches were applied for it. Snapshots that do not hold are removed.
+    pub(crate) fn run(
+        &self,
+        snapshots: &mut BTreeSet<Offset>,
+        usable: impl Fn(Offset) -> bool,
+        end: Offset,
+        now: Timestamp,
+    ) -> Result<(ProducerState, u64), ReadError> {
+        let mut state = self.restore(snapshots, usable, now)?;
+        let reindex_from = self.reindex_from.map(|from| from.max(state.end()));
+        if let Some(from) = reindex_from {
+            for segment in self.segments {
+                segment.txn_index.truncate(from)?;
+            }
+        }
+        let mut batches = 0;
+        if state.end() >= end {
+            return Ok((state, batches));
+        }
+        let above = self.segments.partition_point(|s| s.base() <= state.end());
+        for segment in &self.segments[above.saturating_sub(1)..] {
+            batches += replay(segment, &mut state, end, reindex_from)?;
+        }
+        state.set_end(end);
+        Ok((state, batches))
+    }
+
+    fn restore(
+        &self,
+        snapshots: &mut BTreeSet<Offset>,
+        usable: impl Fn(Offset) -> bool,
+        now: Timestamp,
+    ) -> Result<ProducerState, ReadError> {
+        while let Some(at) = snapshots.iter().rev().copied().find(|at| usable(*at)) {
+            match snapshot::load(&**self.fs, self.dir, at) {
+                Ok(entries) => {
+                    let expiration_ms = self.config.producer_id_expiration_ms;
+                    return Ok(ProducerState::restore(at, entries, expiration_ms, now));
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                    tracing::warn!(dir = %self.dir.display(), %at, %error, "a producer snapshot is removed");
+                    snapshots.remove(&at);
+                    remove_if_exists(&**self.fs, &self.dir.join(snapshot::file_name(at)))?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let start = self.segments.first().map_or(Offset(0), |s| s.base());
+        Ok(ProducerState::starting_at(start))
+    }
+}
+
+/// Apply the batches of a segment that the state has not seen, up to `end`.
+fn replay(
+    segment: &Segment,
+    state: &mut ProducerState,
+    end: Offset,
+    reindex_from: Option<Offset>,
+) -> Result<u64, ReadError> {
+    let size = segment.size();
+    let Some(first) = segment.find(state.end(), size)? else {
+        return Ok(0);
+    };
+    let file = segment.log.get()?;
+    let mut scan = BatchScan::headers(&*file, first.position, size.into());
+    let mut batches = 0;
+    while let Some(batch) = scan.next()? {
+        if batch.header.base_offset() >= end {
+            break;
+        }
+        batches += 1;
+        let marker = scan.marker(&batch)?;
+        let completed = state.apply(&batch.header, marker);
+        let Some(txn) = completed.filter(|txn| txn.aborted) else {
+            continue;
+        };
+        if reindex_from.is_some_and(|from| txn.last_offset >= from) {
+            segment.txn_index.append(&AbortedTxn {
+                producer_id: txn.producer_id,
+                first_offset: txn.first_offset,
+                last_offset: txn.last_offset,
+                last_stable_offset: txn.last_stable_offset,
+            })?;
+        }
+    }
+    Ok(batches)
+}

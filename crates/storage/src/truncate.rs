@@ -1,0 +1,224 @@
+//! Cut a log: at its end, to what another leader has; or at its start, for retention and DeleteRecords.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use ottla_protocol::ids::{Offset, Timestamp};
+
+use crate::batch_scan::BatchScan;
+use crate::error::{AppendError, ReadError};
+use crate::fs::{Fs, remove_if_exists};
+use crate::log::Log;
+use crate::producer_state::ProducerState;
+use crate::recovery::Rebuild;
+use crate::recovery::files::{DELETED_SUFFIX, remove_segment};
+use crate::segment::{SUFFIXES, Segment, file_name};
+use crate::segment_set::SegmentSet;
+use crate::time_index::TimestampOffset;
+
+impl Log {
+    /// Remove every batch with offset `to` or a later one. The next record gets offset `to`, also when a batch that
+    /// straddles it was removed as a whole.
+    ///
+    /// Only for offsets that no reader was shown: files are cut in place, and a slice that reaches behind the cut would
+    /// be sent with zeros or newer bytes. What is left is durable when this returns; the recovery point noted for the
+    /// log must be lowered to [`Log::recovery_point`] before anything is appended.
+    pub fn truncate_to(&mut self, to: Offset, now: Timestamp) -> Result<(), AppendError> {
+        self.check_online()?;
+        if to >= self.end {
+            return Ok(());
+        }
+        let first = self.reader.segments.load().first().base();
+        let done = if to <= first {
+            self.restart_at(to, now)
+        } else {
+            self.cut_end(to, now)
+        };
+        done.map_err(|error| match error {
+            ReadError::Io(error) => self.fail(error),
+            other => self.fail(io::Error::new(
+                io::ErrorKind::InvalidData,
+                other.to_string(),
+            )),
+        })
+    }
+
+    /// Remove everything, and begin anew at `offset`.
+    pub fn truncate_fully(&mut self, offset: Offset, now: Timestamp) -> Result<(), AppendError> {
+        self.check_online()?;
+        self.restart_at(offset, now).map_err(|error| match error {
+            ReadError::Io(error) => self.fail(error),
+            other => self.fail(io::Error::other(other.to_string())),
+        })
+    }
+
+    /// Let readers see nothing below `offset` any more, and take the segments out of the log that lie below it as a
+    /// whole. Their files wait in [`Log::take_garbage`]; slices that were read before remain good.
+    pub fn delete_before(&mut self, offset: Offset) -> Result<usize, ReadError> {
+        let (start, end) = (self.log_start_offset(), self.end);
+        if offset > end {
+            return Err(ReadError::OffsetOutOfRange { offset, start, end });
+        }
+        if offset > start {
+            self.reader.log_start.store(offset.0, Ordering::Release);
+            self.changed = true;
+            if self.epochs.truncate_from_start(offset) {
+                self.publish_epochs()?;
+            }
+        }
+        let set = self.reader.segments.load_full();
+        let above = set
+            .all()
+            .partition_point(|segment| segment.base() <= self.log_start_offset());
+        let count = above.saturating_sub(1);
+        if count == 0 {
+            return Ok(0);
+        }
+        self.reader
+            .segments
+            .store(Arc::new(set.without_first(count)));
+        let first = set.all()[count].base();
+        self.unsynced.retain(|segment| segment.base() >= first);
+        // Oldest first, so that a crash in between leaves the later ones whole.
+        for segment in &set.all()[..count] {
+            self.discard(segment)?;
+        }
+        let old: Vec<Offset> = self.snapshots.range(..first).copied().collect();
+        for at in old {
+            self.remove_snapshot(at)?;
+        }
+        self.dir_changes += 1;
+        Ok(count)
+    }
+
+    /// Give the files of a segment the names under which they wait to be removed.
+    fn discard(&mut self, segment: &Segment) -> io::Result<()> {
+        for suffix in SUFFIXES {
+            let path = self.dir.join(&file_name(segment.base(), suffix));
+            let mut to = path.clone().into_os_string();
+            to.push(DELETED_SUFFIX);
+            match self.fs.rename(&path, to.as_ref()) {
+                Ok(()) => self.garbage.push(to.into()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn cut_end(&mut self, to: Offset, now: Timestamp) -> Result<(), ReadError> {
+        let set = self.reader.segments.load_full();
+        let keep = set.all().partition_point(|segment| segment.base() < to);
+        let (kept, gone) = set.all().split_at(keep);
+        let active = kept
+            .last()
+            .expect("invariant: the cut is above the first base offset");
+        let first_gone = active.find(to, active.size())?;
+        let position = first_gone.map_or(active.size(), |batch| batch.position as u32);
+        self.reader
+            .segments
+            .store(Arc::new(SegmentSet::new(kept.to_vec())));
+        active.publish(position, to);
+        self.reader.newest.clear();
+        self.reader.cursors.clear();
+        for segment in gone.iter().rev() {
+            remove_segment(&*self.fs, &self.dir.get(), segment.base())?;
+        }
+        cut_segment(active, position, to)?;
+        self.after_cut(Arc::clone(active), to, now)?;
+        self.rebuild_producers(kept, to, now)
+    }
+
+    fn restart_at(&mut self, offset: Offset, now: Timestamp) -> Result<(), ReadError> {
+        let set = self.reader.segments.load_full();
+        self.reader.newest.clear();
+        self.reader.cursors.clear();
+        for segment in set.all().iter().rev() {
+            remove_segment(&*self.fs, &self.dir.get(), segment.base())?;
+        }
+        for at in std::mem::take(&mut self.snapshots) {
+            self.remove_snapshot(at)?;
+        }
+        self.producers = ProducerState::starting_at(offset);
+        let active = self.create_segment(offset)?;
+        self.reader.log_start.store(offset.0, Ordering::Release);
+        let fresh = SegmentSet::new(vec![Arc::clone(&active)]);
+        self.reader.segments.store(Arc::new(fresh));
+        self.after_cut(active, offset, now)?;
+        self.publish_first_unstable();
+        Ok(())
+    }
+
+    /// Bring everything but the producers to an end that lies lower than it did.
+    fn after_cut(&mut self, active: Arc<Segment>, end: Offset, now: Timestamp) -> io::Result<()> {
+        active.log.get()?.sync_data()?;
+        self.fs.sync_dir(&self.dir.get())?;
+        self.unsynced
+            .retain(|segment| segment.base() < active.base());
+        self.active = active;
+        self.end = end;
+        self.recovery_point = self.recovery_point.min(end);
+        self.reserved = 0;
+        self.roll = self.fresh_roll_state(now);
+        self.unflushed = end.0 - self.recovery_point.0;
+        self.changed = true;
+        self.epochs.truncate_from_end(end);
+        self.publish_epochs()
+    }
+
+    fn rebuild_producers(
+        &mut self,
+        segments: &[Arc<Segment>],
+        end: Offset,
+        now: Timestamp,
+    ) -> Result<(), ReadError> {
+        let beyond: Vec<Offset> = self.snapshots.range(Offset(end.0 + 1)..).copied().collect();
+        for at in beyond {
+            self.remove_snapshot(at)?;
+        }
+        let dir = self.dir.get();
+        let rebuild = Rebuild {
+            fs: &self.fs,
+            dir: &dir,
+            segments,
+            config: &self.config,
+            reindex_from: None,
+        };
+        let (producers, _) = rebuild.run(&mut self.snapshots, |at| at <= end, end, now)?;
+        self.producers = producers;
+        self.publish_first_unstable();
+        Ok(())
+    }
+}
+
+/// Cut the files of one segment.
+fn cut_segment(segment: &Segment, position: u32, end: Offset) -> Result<(), ReadError> {
+    segment.log.get()?.set_len(position.into())?;
+    segment.offset_index.truncate_position(position)?;
+    segment.time_index.truncate_offset(end)?;
+    segment.txn_index.truncate(end)?;
+    // The largest timestamp is the last of the time index, or comes behind it.
+    let mut max = segment.time_index.last()?;
+    let file = segment.log.get()?;
+    let from = segment.offset_index.lookup(max.offset)?.position;
+    let mut scan = BatchScan::headers(&*file, from.into(), position.into());
+    while let Some(batch) = scan.next()? {
+        if batch.header.max_timestamp() > max.timestamp {
+            max = TimestampOffset {
+                timestamp: batch.header.max_timestamp(),
+                offset: batch.header.last_offset(),
+            };
+        }
+    }
+    segment.set_max_timestamp(Some(max));
+    Ok(())
+}
+
+/// Remove files that were taken out of a log.
+pub fn remove_garbage(fs: &dyn Fs, garbage: &[PathBuf]) -> io::Result<()> {
+    garbage
+        .iter()
+        .try_for_each(|path| remove_if_exists(fs, path))
+}
