@@ -9,5 +9,6 @@ pub mod handlers;
 pub mod metadata;
 pub mod network;
 pub mod shutdown;
+pub mod supervisor;
 pub mod telemetry;
 pub mod version;

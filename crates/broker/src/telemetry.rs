@@ -19,6 +19,7 @@ use crate::config::BrokerConfig;
 
 pub mod catalogue;
 pub mod connection;
+pub mod disk;
 pub mod health;
 pub mod histogram;
 pub mod http;
@@ -79,13 +80,17 @@ impl Telemetry {
     /// Counters at zero.
     pub fn new(config: &BrokerConfig, clock: Arc<dyn Clock>) -> Self {
         let max_topics = usize::try_from(config.ottla.metrics_topic_series_max).unwrap_or(0);
+        let collectors: Vec<Arc<dyn Collect>> = vec![
+            Arc::new(process::ProcessMetrics::default()),
+            Arc::new(disk::DiskMetrics::new(config.log_dirs())),
+        ];
         Self {
             requests: RequestMetrics::default(),
             topics: TopicMetrics::new(max_topics),
             network: NetworkMetrics::default(),
             health: Health::default(),
             state: AtomicU8::new(BrokerState::NotRunning as u8),
-            collectors: Mutex::new(vec![Arc::new(process::ProcessMetrics::default())]),
+            collectors: Mutex::new(collectors),
             clock,
         }
     }

@@ -142,19 +142,18 @@ pub struct LogDirSample<'a> {
     pub total: u64,
 }
 
-/// All data directories of a broker. `offline`: those that failed; `offline_replicas`: replicas on them.
-pub fn write_log_dirs(
-    dirs: &[LogDirSample<'_>],
-    offline: u64,
-    offline_replicas: u64,
-    page: &mut Page,
-) {
-    for dir in dirs {
-        page.whole(Name::LogDirFreeBytes, &[dir.path], dir.free);
-        page.whole(Name::LogDirTotalBytes, &[dir.path], dir.total);
+impl LogDirSample<'_> {
+    /// Writes it.
+    pub fn write(&self, page: &mut Page) {
+        page.whole(Name::LogDirFreeBytes, &[self.path], self.free);
+        page.whole(Name::LogDirTotalBytes, &[self.path], self.total);
     }
-    page.whole(Name::OfflineLogDirectoryCount, &[], offline);
-    page.whole(Name::OfflineReplicaCount, &[], offline_replicas);
+}
+
+/// Writes how many data directories have failed, and how many replicas are on them.
+pub fn write_offline(dirs: u64, replicas: u64, page: &mut Page) {
+    page.whole(Name::OfflineLogDirectoryCount, &[], dirs);
+    page.whole(Name::OfflineReplicaCount, &[], replicas);
 }
 
 /// The cluster as its active controller sees it. On other nodes: `None`, and all gauges are 0.
