@@ -140,7 +140,8 @@ pub(super) static OFFSET_FOR_LEADER_EPOCH: Shape = shape::<OffsetForLeaderEpochR
             ],
         ),
     ],
-);
+)
+.large();
 
 pub(super) static DESCRIBE_PRODUCERS: Shape = shape::<DescribeProducersRequest>(
     0,

@@ -96,7 +96,8 @@ pub(super) static DESCRIBE_GROUPS: Shape = shape::<DescribeGroupsRequest>(
         texts("groups"),
         fixed("include_authorized_operations", 1).since(3),
     ],
-);
+)
+.large();
 
 pub(super) static LIST_GROUPS: Shape = shape::<ListGroupsRequest>(
     3,

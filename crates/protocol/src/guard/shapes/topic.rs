@@ -51,7 +51,8 @@ pub(super) static DESCRIBE_TOPIC_PARTITIONS: Shape = shape::<DescribeTopicPartit
         fixed("response_partition_limit", 4),
         optional("cursor", &[text("topic_name"), fixed("partition_index", 4)]),
     ],
-);
+)
+.large();
 
 pub(super) static CREATE_TOPICS: Shape = shape::<CreateTopicsRequest>(
     5,
@@ -118,7 +119,8 @@ pub(super) static DESCRIBE_CONFIGS: Shape = shape::<DescribeConfigsRequest>(
         fixed("include_documentation", 1).since(3),
     ],
 )
-.served_since(0);
+.served_since(0)
+.large();
 
 pub(super) static ALTER_CONFIGS: Shape = shape::<AlterConfigsRequest>(
     2,
@@ -168,7 +170,8 @@ pub(super) static ELECT_LEADERS: Shape = shape::<ElectLeadersRequest>(
         ),
         fixed("timeout_ms", 4),
     ],
-);
+)
+.large();
 
 pub(super) static ALTER_PARTITION_REASSIGNMENTS: Shape =
     shape::<AlterPartitionReassignmentsRequest>(
@@ -218,4 +221,5 @@ pub(super) static DESCRIBE_LOG_DIRS: Shape = shape::<DescribeLogDirsRequest>(
         "topics",
         &[text("topic"), fixeds("partitions", 4)],
     )],
-);
+)
+.large();

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::compression::Compression;
+use crate::record::EndTxnMarker;
 use crate::record::record::RecordReader;
 
 type OwnedHeaders = Vec<(Vec<u8>, Option<Vec<u8>>)>;
@@ -193,4 +194,122 @@ fn the_broker_clock_goes_into_the_header_only() {
     assert!(batch.header().is_log_append_time());
     assert_eq!(batch.header().max_timestamp(), Timestamp(777));
     assert!(RecordReader::new(batch.header(), batch.body(), 0).is_ok());
+}
+
+/// The same three records of a transactional producer, written by Apache Kafka 4.3.0 (`MemoryRecordsBuilder`).
+const KAFKA_BATCHES: [(Compression, &str); 5] = [
+    (
+        Compression::None,
+        "\
+        00000000000000000000007dffffffff0277a821ca0010000000020000018bcfe568000000018bcfe568\
+        0a0000000000000fa000030000001100000003560000000a6b65792d3032612076616c75652c20612076\
+        616c75652c20612076616c7565040268023102680126001402011a616e6f746865722076616c75650016\
+        0009040a6b65792d320100",
+    ),
+    (
+        Compression::Gzip,
+        "\
+        00000000000000000000007bffffffff02c82a5c9b0011000000020000018bcfe568000000018bcfe568\
+        0a0000000000000fa0000300000011000000031f8b08000000000000ff0b636060e0ca4eadd435304a54\
+        284bcc294dd5514067b030653019326530aa318830314a25e6e59764a41641a418c4183859c0fa8d1819\
+        00b7d573cf4c000000",
+    ),
+    (
+        Compression::Snappy,
+        "\
+        000000000000000000000084ffffffff022f35df940012000000020000018bcfe568000000018bcfe568\
+        0a0000000000000fa00003000000110000000382534e415050590000000001000000010000003f4c4c56\
+        0000000a6b65792d3032612076616c75652c203e090050040268023102680126001402011a616e6f7468\
+        6572092d3000160009040a6b65792d320100",
+    ),
+    (
+        Compression::Lz4,
+        "\
+        00000000000000000000007fffffffff0252d87c6e0013000000020000018bcfe568000000018bcfe568\
+        0a0000000000000fa00003000000110000000304224d186040823f000000fc05560000000a6b65792d30\
+        32612076616c75652c200900f206040268023102680126001402011a616e6f746865722d00d000160009\
+        040a6b65792d32010000000000",
+    ),
+    (
+        Compression::Zstd,
+        "\
+        00000000000000000000007dffffffff0237d103da0014000000020000018bcfe568000000018bcfe568\
+        0a0000000000000fa00003000000110000000328b52ffd00580402006403560000000a6b65792d303261\
+        2076616c75652c20040268023102680126001402011a616e6f7468657200160009040a6b65792d320100\
+        0200a11a18228509010000",
+    ),
+];
+
+/// A commit marker by Kafka 4.3.0 (`MemoryRecords.withEndTransactionMarker`).
+const KAFKA_MARKER: &str = "\
+        000000000000000000000042ffffffff02ce4cf28e0030000000000000018bcfe568000000018bcfe568\
+        000000000000000fa00003ffffffff000000012000000008000000010c00000000000700";
+
+fn unhex(hex: &str) -> Bytes {
+    let digits: Vec<char> = hex
+        .chars()
+        .filter(|digit| digit.is_ascii_hexdigit())
+        .collect();
+    let byte = |pair: &[char]| u8::from_str_radix(&String::from_iter(pair), 16).unwrap();
+    digits.chunks(2).map(byte).collect()
+}
+
+fn kafkas_batch() -> BatchBuilder {
+    let mut builder = BatchBuilder::new()
+        .producer(ProducerId(4000), ProducerEpoch(3), Sequence(17))
+        .transactional();
+    builder
+        .append_with_headers(
+            Timestamp(1_700_000_000_000),
+            Some(b"key-0"),
+            Some(b"a value, a value, a value"),
+            &[(b"h", Some(b"1")), (b"h", None)],
+        )
+        .append(Timestamp(1_700_000_000_010), None, Some(b"another value"))
+        .append(Timestamp(1_699_999_999_995), Some(b"key-2"), None);
+    builder
+}
+
+#[test]
+fn batches_are_those_of_kafka() {
+    let ours = kafkas_batch().build().unwrap();
+    for (compression, hex) in KAFKA_BATCHES {
+        let theirs = unhex(hex);
+        if compression == Compression::None {
+            assert_eq!(ours.to_bytes(), theirs);
+        }
+        let theirs = ValidBatch::from_trusted_bytes(theirs).unwrap();
+        assert_eq!(read_all(&theirs), read_all(&ours), "{compression:?}");
+        // All of the header but length, CRC and codec.
+        let fields = |batch: &ValidBatch| {
+            let header = batch.header();
+            let producer = (
+                header.producer_id(),
+                header.producer_epoch(),
+                header.base_sequence(),
+            );
+            (
+                producer,
+                header.last_offset_delta(),
+                header.max_timestamp(),
+                header.is_transactional(),
+            )
+        };
+        assert_eq!(fields(&theirs), fields(&ours));
+        let mut resealed = *theirs.header();
+        resealed.seal(theirs.body());
+        assert_eq!(resealed.crc(), theirs.header().crc());
+    }
+    let marker = EndTxnMarker {
+        committed: true,
+        coordinator_epoch: 7,
+    };
+    let marker = marker
+        .batch(
+            ProducerId(4000),
+            ProducerEpoch(3),
+            Timestamp(1_700_000_000_000),
+        )
+        .unwrap();
+    assert_eq!(marker.to_bytes(), unhex(KAFKA_MARKER));
 }
