@@ -8,6 +8,19 @@ use ottla_protocol::kafka_protocol::protocol::Request;
 use crate::broker::Broker;
 use crate::network::request::RequestContext;
 
+pub mod alter_configs;
+pub mod authorized_operations;
+pub mod create_partitions;
+pub mod create_topics;
+pub mod delete_topics;
+pub mod describe_cluster;
+pub mod describe_configs;
+pub mod find_coordinator;
+pub mod incremental_alter_configs;
+pub mod init_producer_id;
+pub mod metadata;
+pub mod nodes;
+
 /// One Kafka API whose answer is a plain message.
 pub trait Handler {
     /// The request message.

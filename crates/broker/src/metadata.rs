@@ -6,5 +6,9 @@ pub mod controller_client;
 pub mod delta;
 pub mod image;
 pub mod loader;
+pub mod producer_id_manager;
 pub mod publisher;
 pub mod record;
+pub mod service;
+#[cfg(test)]
+pub(crate) mod testing;

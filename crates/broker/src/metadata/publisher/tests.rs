@@ -3,77 +3,14 @@ use std::task::Poll;
 
 use ottla_protocol::kafka_protocol::protocol::StrBytes;
 use ottla_protocol::messages;
-use ottla_protocol::messages::broker_registration_request::Feature;
 use ottla_protocol::messages::create_topics_request::CreatableTopic;
 use ottla_protocol::messages::{AllocateProducerIdsRequest, CreateTopicsRequest};
 
 use super::*;
 use crate::clock::ManualClock;
-use crate::metadata::controller::REGISTERED_FEATURES;
 use crate::metadata::controller_client::ControllerStopped;
 use crate::metadata::record::BeginTransactionRecord;
-
-const CLUSTER_ID: &str = "cluster";
-
-/// What is durable, and the appends it took.
-#[derive(Default)]
-struct Disk {
-    records: Vec<MetadataRecord>,
-    appends: usize,
-    snapshots: usize,
-    closed: bool,
-    fails: bool,
-}
-
-/// A log in memory.
-struct MemoryLog {
-    disk: Arc<Mutex<Disk>>,
-    epoch: LeaderEpoch,
-    snapshot_every: usize,
-}
-
-impl RecordLog for MemoryLog {
-    type Error = std::io::Error;
-
-    fn epoch(&self) -> LeaderEpoch {
-        self.epoch
-    }
-
-    fn end_offset(&self) -> Offset {
-        Offset(len(&self.disk.lock().unwrap().records))
-    }
-
-    fn append(&mut self, records: &[MetadataRecord], _: Timestamp) -> Result<(), Self::Error> {
-        let mut disk = self.disk.lock().unwrap();
-        if disk.fails {
-            return Err(std::io::Error::other("no space left on device"));
-        }
-        disk.records.extend_from_slice(records);
-        disk.appends += 1;
-        Ok(())
-    }
-
-    fn should_snapshot(&self, _: Timestamp) -> bool {
-        let disk = self.disk.lock().unwrap();
-        disk.records.len() >= self.snapshot_every * (disk.snapshots + 1)
-    }
-
-    fn snapshot(&mut self, records: Vec<MetadataRecord>, _: Timestamp) -> Result<(), Self::Error> {
-        let mut from_log = MetadataImage::default();
-        let mut disk = self.disk.lock().unwrap();
-        disk.records
-            .iter()
-            .for_each(|record| from_log.replay(record).unwrap());
-        assert_eq!(from_log.to_records(), records);
-        disk.snapshots += 1;
-        Ok(())
-    }
-
-    fn close(self) -> Result<(), Self::Error> {
-        self.disk.lock().unwrap().closed = true;
-        Ok(())
-    }
-}
+use crate::metadata::testing::{CLUSTER_ID, Disk, MemoryLog, registration};
 
 /// Notes what it is told, and what readers could see at that time.
 #[derive(Default)]
@@ -145,23 +82,6 @@ fn start(disk: &Arc<Mutex<Disk>>, epoch: i32, snapshot_every: usize) -> Started 
         fatal,
         broker_epoch,
     }
-}
-
-fn registration(incarnation: i32) -> BrokerRegistrationRequest {
-    let features = REGISTERED_FEATURES.iter().map(|(name, low, high)| {
-        let name = StrBytes::from_static_str(name);
-        Feature::default()
-            .with_name(name)
-            .with_min_supported_version(*low)
-            .with_max_supported_version(*high)
-    });
-    BrokerRegistrationRequest::default()
-        .with_broker_id(messages::BrokerId(1))
-        .with_cluster_id(StrBytes::from_static_str(CLUSTER_ID))
-        .with_incarnation_id(Uuid::from_u128(u128::from(incarnation.unsigned_abs())))
-        .with_features(features.collect())
-        .with_log_dirs(vec![Uuid::from_u128(500)])
-        .with_previous_broker_epoch(-1)
 }
 
 fn topic(name: &str) -> CreateTopicsRequest {

@@ -1,0 +1,35 @@
+//! CreateTopics: decided by the controller; answered when the topics can be used.
+//!
+//! Versions 2-7. v4: -1 partitions or replicas mean the broker's default. v5: the answer tells number of partitions,
+//! replicas and all effective configs. v7: topic ids. The client's timeout is not looked at: a single node answers when
+//! its disk has.
+
+use ottla_protocol::ResponseError;
+use ottla_protocol::messages::create_topics_response::CreatableTopicResult;
+use ottla_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
+
+use crate::metadata::service::MetadataService;
+
+/// Answer a request.
+pub async fn answer(
+    metadata: &MetadataService,
+    request: CreateTopicsRequest,
+) -> CreateTopicsResponse {
+    let names: Vec<_> = request
+        .topics
+        .iter()
+        .map(|topic| topic.name.clone())
+        .collect();
+    metadata
+        .controller
+        .create_topics(request)
+        .await
+        .unwrap_or_else(|_| {
+            let failure = |name| {
+                CreatableTopicResult::default()
+                    .with_name(name)
+                    .with_error_code(ResponseError::NotController.code())
+            };
+            CreateTopicsResponse::default().with_topics(names.into_iter().map(failure).collect())
+        })
+}

@@ -1,0 +1,40 @@
+//! DeleteTopics: decided by the controller; answered when the topics are gone.
+//!
+//! Versions 1-6. v3: a code of its own when deletion is switched off. v6: topics by id.
+
+use ottla_protocol::ResponseError;
+use ottla_protocol::messages::delete_topics_response::DeletableTopicResult;
+use ottla_protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse};
+
+use crate::metadata::service::MetadataService;
+
+/// Answer a request.
+pub async fn answer(
+    metadata: &MetadataService,
+    version: i16,
+    request: DeleteTopicsRequest,
+) -> DeleteTopicsResponse {
+    let by_list = request
+        .topic_names
+        .iter()
+        .map(|name| (Some(name.clone()), Default::default()));
+    let by_state = request
+        .topics
+        .iter()
+        .map(|topic| (topic.name.clone(), topic.topic_id));
+    let named: Vec<_> = by_list.chain(by_state).collect();
+    metadata
+        .controller
+        .delete_topics(request, version)
+        .await
+        .unwrap_or_else(|_| {
+            let failure = |(name, id)| {
+                let code = ResponseError::NotController.code();
+                DeletableTopicResult::default()
+                    .with_name(name)
+                    .with_topic_id(id)
+                    .with_error_code(code)
+            };
+            DeleteTopicsResponse::default().with_responses(named.into_iter().map(failure).collect())
+        })
+}

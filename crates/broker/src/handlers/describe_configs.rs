@@ -1,0 +1,177 @@
+//! DescribeConfigs: every config of a topic or of this broker, where its value comes from, and what else was set.
+//!
+//! Versions 0-4; v0 has a layout of its own, which the protocol crate writes. v1: synonyms. v3: types, and
+//! documentation if asked for. Null and empty lists of keys both ask for all, as in Kafka. Values of passwords are
+//! null.
+
+use ottla_protocol::ResponseError;
+use ottla_protocol::kafka_protocol::protocol::StrBytes;
+use ottla_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use ottla_protocol::messages::describe_configs_response::{
+    DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
+};
+use ottla_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
+
+use crate::config::dynamic::{self, ConfigEntry, ConfigSource, Layers};
+use crate::config::{self, KEYS, Key, TOPIC_KEYS};
+use crate::metadata::controller::topic_name;
+use crate::metadata::image::{ConfigResourceType, MetadataImage};
+use crate::metadata::service::MetadataService;
+
+/// An error of one resource, with Kafka's message.
+type Failure = (ResponseError, Option<String>);
+
+/// Answer a request.
+pub fn answer(
+    metadata: &MetadataService,
+    request: &DescribeConfigsRequest,
+) -> DescribeConfigsResponse {
+    let image = metadata.image();
+    let results = request.resources.iter().map(|resource| {
+        let query = Query {
+            metadata,
+            image: &image,
+            request,
+            resource,
+        };
+        let result = DescribeConfigsResult::default()
+            .with_resource_type(resource.resource_type)
+            .with_resource_name(resource.resource_name.clone());
+        match query.configs() {
+            Ok(configs) => result.with_configs(configs).with_error_message(None),
+            Err((error, message)) => result
+                .with_error_code(error.code())
+                .with_error_message(message.map(StrBytes::from_string)),
+        }
+    });
+    DescribeConfigsResponse::default().with_results(results.collect())
+}
+
+/// What is asked of one resource.
+struct Query<'a> {
+    metadata: &'a MetadataService,
+    image: &'a MetadataImage,
+    request: &'a DescribeConfigsRequest,
+    resource: &'a DescribeConfigsResource,
+}
+
+impl Query<'_> {
+    fn configs(&self) -> Result<Vec<DescribeConfigsResourceResult>, Failure> {
+        let name = self.resource.resource_name.as_str();
+        match ConfigResourceType(self.resource.resource_type) {
+            ConfigResourceType::TOPIC => self.topic(name),
+            ConfigResourceType::BROKER if name.is_empty() => Ok(self.broker_defaults()),
+            ConfigResourceType::BROKER => self.broker(name),
+            ConfigResourceType(other) => invalid(format!("Unsupported resource type: {other}")),
+        }
+    }
+
+    fn topic(&self, name: &str) -> Result<Vec<DescribeConfigsResourceResult>, Failure> {
+        topic_name::validate(name)
+            .map_err(|message| (ResponseError::InvalidTopicException, Some(message)))?;
+        if self.image.topics.by_name(name).is_none() {
+            return Err((ResponseError::UnknownTopicOrPartition, None));
+        }
+        let layers = self
+            .metadata
+            .layers(self.image, self.image.configs.topic(name));
+        let wanted = TOPIC_KEYS.iter().filter(|key| self.wants(key.name));
+        Ok(wanted
+            .map(|key| self.entry(key, dynamic::describe_topic(key, &layers), false))
+            .collect())
+    }
+
+    fn broker(&self, name: &str) -> Result<Vec<DescribeConfigsResourceResult>, Failure> {
+        let own = self.metadata.node_id();
+        match name.parse::<i32>() {
+            Err(_) => return invalid(format!("Broker id must be an integer, but it is: {name}")),
+            Ok(id) if id != own.0 => {
+                return invalid(format!(
+                    "Unexpected broker id, expected {own} or empty string, but received {name}"
+                ));
+            }
+            Ok(_) => {}
+        }
+        let layers = self.metadata.layers(self.image, &());
+        let wanted = KEYS.iter().filter(|key| self.wants(key.name));
+        Ok(wanted
+            .map(|key| {
+                self.entry(
+                    key,
+                    dynamic::describe_broker(key, &layers),
+                    key.is_read_only(),
+                )
+            })
+            .collect())
+    }
+
+    /// What was set as the default of all brokers, and nothing else.
+    fn broker_defaults(&self) -> Vec<DescribeConfigsResourceResult> {
+        let defaults = self.image.configs.all_brokers();
+        let layers = Layers {
+            broker: &(),
+            cluster: defaults,
+            ..self.metadata.layers(self.image, &())
+        };
+        let wanted = defaults
+            .keys()
+            .filter(|name| self.wants(name))
+            .filter_map(|name| config::key(name));
+        wanted
+            .map(|key| {
+                let mut entry = dynamic::describe_broker(key, &layers);
+                entry
+                    .synonyms
+                    .retain(|synonym| synonym.source == ConfigSource::DynamicDefaultBroker);
+                self.entry(key, entry, key.is_read_only())
+            })
+            .collect()
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        let keys = self
+            .resource
+            .configuration_keys
+            .as_deref()
+            .unwrap_or_default();
+        keys.is_empty() || keys.iter().any(|key| key.as_str() == name)
+    }
+
+    fn entry(
+        &self,
+        key: &'static Key,
+        entry: ConfigEntry,
+        read_only: bool,
+    ) -> DescribeConfigsResourceResult {
+        let synonyms = entry
+            .synonyms
+            .into_iter()
+            .filter(|_| self.request.include_synonyms)
+            .map(|synonym| {
+                DescribeConfigsSynonym::default()
+                    .with_name(StrBytes::from_static_str(synonym.name))
+                    .with_value(synonym.value.map(StrBytes::from_string))
+                    .with_source(synonym.source as i8)
+            });
+        DescribeConfigsResourceResult::default()
+            .with_name(StrBytes::from_static_str(key.name))
+            .with_value(entry.value.map(StrBytes::from_string))
+            .with_read_only(read_only)
+            .with_config_source(entry.source as i8)
+            .with_is_sensitive(key.is_sensitive())
+            .with_synonyms(synonyms.collect())
+            .with_config_type(key.kind as i8)
+            .with_documentation(
+                self.request
+                    .include_documentation
+                    .then(|| StrBytes::from_static_str(key.doc())),
+            )
+    }
+}
+
+fn invalid<T>(message: String) -> Result<T, Failure> {
+    Err((ResponseError::InvalidRequest, Some(message)))
+}
+
+#[cfg(test)]
+mod tests;

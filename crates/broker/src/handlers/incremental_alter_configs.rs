@@ -1,0 +1,34 @@
+//! IncrementalAlterConfigs: set, delete, append to and subtract from configs of topics and brokers.
+//!
+//! Versions 0-1, which differ in encoding only. Decided by the controller; answered when the new values hold.
+
+use ottla_protocol::ResponseError;
+use ottla_protocol::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
+use ottla_protocol::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
+
+use crate::metadata::service::MetadataService;
+
+/// Answer a request.
+pub async fn answer(
+    metadata: &MetadataService,
+    request: IncrementalAlterConfigsRequest,
+) -> IncrementalAlterConfigsResponse {
+    let resources = request.resources.iter();
+    let named: Vec<_> = resources
+        .map(|resource| (resource.resource_type, resource.resource_name.clone()))
+        .collect();
+    metadata
+        .controller
+        .incremental_alter_configs(request)
+        .await
+        .unwrap_or_else(|_| {
+            let failure = |(resource_type, name)| {
+                AlterConfigsResourceResponse::default()
+                    .with_resource_type(resource_type)
+                    .with_resource_name(name)
+                    .with_error_code(ResponseError::NotController.code())
+            };
+            IncrementalAlterConfigsResponse::default()
+                .with_responses(named.into_iter().map(failure).collect())
+        })
+}

@@ -1,0 +1,127 @@
+//! InitProducerId: an id for a producer that wants its retries recognised.
+//!
+//! Versions 0-5. Without a transactional id the answer is always a new id with epoch 0, also to a producer that names
+//! the one it had (KIP-360): so does Kafka. Transactional producers are sent to look for their coordinator, which
+//! does not exist yet. v3: the producer names its id and epoch. v6 (two-phase commit) is not served.
+
+use ottla_protocol::ResponseError;
+use ottla_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse, ProducerId};
+
+use crate::metadata::service::MetadataService;
+
+/// "None", of an id and of an epoch.
+const NONE: i16 = -1;
+
+/// Answer a request.
+pub async fn answer(
+    metadata: &MetadataService,
+    request: &InitProducerIdRequest,
+) -> InitProducerIdResponse {
+    match producer_id(metadata, request).await {
+        Ok(id) => InitProducerIdResponse::default()
+            .with_producer_id(ProducerId(id))
+            .with_producer_epoch(0),
+        Err(error) => InitProducerIdResponse::default()
+            .with_error_code(error.code())
+            .with_producer_id(ProducerId(i64::from(NONE)))
+            .with_producer_epoch(NONE),
+    }
+}
+
+async fn producer_id(
+    metadata: &MetadataService,
+    request: &InitProducerIdRequest,
+) -> Result<i64, ResponseError> {
+    let has_id = request.producer_id.0 != i64::from(NONE);
+    let has_epoch = request.producer_epoch != NONE;
+    if has_id != has_epoch {
+        return Err(ResponseError::InvalidRequest);
+    }
+    match &request.transactional_id {
+        None => metadata.producer_ids.next_id().await.map(|id| id.0),
+        Some(id) if id.is_empty() => Err(ResponseError::InvalidRequest),
+        Some(_) => Err(ResponseError::NotCoordinator),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use ottla_protocol::kafka_protocol::protocol::StrBytes;
+    use ottla_protocol::messages::TransactionalId;
+
+    use super::*;
+    use crate::metadata::testing::service;
+
+    fn idempotent() -> InitProducerIdRequest {
+        InitProducerIdRequest::default()
+            .with_transactional_id(None)
+            .with_producer_id(ProducerId(-1))
+            .with_producer_epoch(-1)
+    }
+
+    #[tokio::test]
+    async fn each_producer_gets_an_id_of_its_own_across_blocks() {
+        let metadata = service(&[]);
+        let request = idempotent();
+        let answers =
+            futures_util::future::join_all((0..2500).map(|_| answer(&metadata, &request))).await;
+        assert!(
+            answers
+                .iter()
+                .all(|answer| (answer.error_code, answer.producer_epoch) == (0, 0))
+        );
+        let ids: BTreeSet<_> = answers.iter().map(|answer| answer.producer_id.0).collect();
+        assert_eq!(
+            ids.into_iter().collect::<Vec<_>>(),
+            (0..2500).collect::<Vec<_>>()
+        );
+        // Three blocks were allotted, and that is in the log.
+        assert_eq!(metadata.image().producer_ids.next_producer_id().0, 3000);
+    }
+
+    #[tokio::test]
+    async fn a_producer_that_comes_again_gets_a_new_id() {
+        let metadata = service(&[]);
+        let first = answer(&metadata, &idempotent()).await;
+        let again = idempotent()
+            .with_producer_id(first.producer_id)
+            .with_producer_epoch(0);
+        let second = answer(&metadata, &again).await;
+        assert_eq!(
+            (
+                second.error_code,
+                second.producer_id.0,
+                second.producer_epoch
+            ),
+            (0, first.producer_id.0 + 1, 0)
+        );
+    }
+
+    #[tokio::test]
+    async fn what_makes_no_sense_gets_no_id() {
+        let metadata = service(&[]);
+        let named = |name| {
+            idempotent()
+                .with_transactional_id(Some(TransactionalId(StrBytes::from_static_str(name))))
+        };
+        for (request, code) in [
+            (idempotent().with_producer_id(ProducerId(5)), 42),
+            (idempotent().with_producer_epoch(5), 42),
+            (named(""), 42),
+            (named("tx"), 16),
+        ] {
+            let response = answer(&metadata, &request).await;
+            assert_eq!(
+                (
+                    response.error_code,
+                    response.producer_id.0,
+                    response.producer_epoch
+                ),
+                (code, -1, -1)
+            );
+        }
+        assert_eq!(metadata.image().producer_ids.next_producer_id().0, 0);
+    }
+}

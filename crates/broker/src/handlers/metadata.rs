@@ -1,0 +1,297 @@
+//! Metadata: who the brokers are, and where the partitions of topics are.
+//!
+//! Versions 0-13. An unknown topic is created, if client and broker allow it, before the answer goes out: a single
+//! node needs no second request until there is a leader, as Kafka does.
+//!
+//! * v0: an empty list asks for all topics; from v1 on null does, and empty asks for none.
+//! * v4: the client says whether it wants topics created. Before it always does.
+//! * v8-10: authorized operations of the cluster; v8+ of topics.
+//! * v10: topic ids in the answer; v12: topics can be asked for by id, and names may be null only then.
+//! * v13: an error for the whole request.
+
+use ottla_protocol::ResponseError;
+use ottla_protocol::ids::{BrokerId, PartitionIndex, TopicId};
+use ottla_protocol::kafka_protocol::protocol::StrBytes;
+use ottla_protocol::messages;
+use ottla_protocol::messages::create_topics_request::CreatableTopic;
+use ottla_protocol::messages::metadata_request::MetadataRequestTopic;
+use ottla_protocol::messages::metadata_response::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use ottla_protocol::messages::{CreateTopicsRequest, MetadataRequest, MetadataResponse, TopicName};
+use uuid::Uuid;
+
+use super::authorized_operations;
+use super::nodes::{Node, nodes};
+use crate::metadata::controller::topic_name;
+use crate::metadata::image::{MetadataImage, PartitionRegistration, TopicImage};
+use crate::metadata::record::NO_LEADER;
+use crate::metadata::service::MetadataService;
+use crate::network::request::ConnectionContext;
+
+/// Answer a request.
+pub async fn answer(
+    metadata: &MetadataService,
+    connection: &ConnectionContext,
+    version: i16,
+    request: &MetadataRequest,
+) -> MetadataResponse {
+    let asked = Asked::of(request, version);
+    let may_create =
+        metadata.config.node.auto_create_topics_enable && request.allow_auto_topic_creation;
+    let created = match &asked {
+        Ok(Asked::Some(topics)) if may_create => auto_create(metadata, topics).await,
+        _ => Vec::new(),
+    };
+    let image = metadata.cache.image();
+    let nodes = nodes(metadata, &image, connection, false);
+    let view = View {
+        image: &image,
+        nodes: &nodes,
+        version,
+    };
+    let mut topics: Vec<_> = match asked {
+        Err(error) => refused(request, error),
+        Ok(Asked::All) => image.topics.iter().map(|topic| view.topic(topic)).collect(),
+        Ok(Asked::Some(topics)) => topics
+            .into_iter()
+            .map(|topic| view.asked_topic(topic, &created))
+            .collect(),
+    };
+    if version >= 8 && request.include_topic_authorized_operations {
+        topics
+            .iter_mut()
+            .for_each(|topic| topic.topic_authorized_operations = authorized_operations::TOPIC);
+    }
+    let controller = nodes
+        .iter()
+        .find(|node| node.id == metadata.node_id())
+        .or(nodes.first());
+    let cluster_operations = match (version, request.include_cluster_authorized_operations) {
+        (8..=10, true) => authorized_operations::CLUSTER,
+        _ => authorized_operations::NOT_ASKED,
+    };
+    MetadataResponse::default()
+        .with_brokers(nodes.iter().map(broker).collect())
+        .with_cluster_id(Some(StrBytes::from_string(metadata.cluster_id.to_string())))
+        .with_controller_id(messages::BrokerId(controller.map_or(-1, |node| node.id.0)))
+        .with_cluster_authorized_operations(cluster_operations)
+        .with_topics(topics)
+}
+
+/// The topics a request is about.
+enum Asked<'a> {
+    All,
+    Some(Vec<&'a MetadataRequestTopic>),
+}
+
+impl<'a> Asked<'a> {
+    fn of(request: &'a MetadataRequest, version: i16) -> Result<Self, ResponseError> {
+        let Some(topics) = request
+            .topics
+            .as_deref()
+            .filter(|topics| version > 0 || !topics.is_empty())
+        else {
+            return Ok(Self::All);
+        };
+        if version < 12
+            && topics
+                .iter()
+                .any(|topic| topic.name.is_none() || topic.topic_id != Uuid::nil())
+        {
+            return Err(ResponseError::InvalidRequest);
+        }
+        // As in Kafka: one id in the request, and only ids count.
+        let by_id = topics.iter().any(|topic| topic.topic_id != Uuid::nil());
+        let mut wanted: Vec<_> = topics
+            .iter()
+            .filter(|topic| {
+                if by_id {
+                    topic.topic_id != Uuid::nil()
+                } else {
+                    topic.name.is_some()
+                }
+            })
+            .collect();
+        let mut seen = std::collections::HashSet::new();
+        wanted.retain(|topic| {
+            seen.insert(if by_id {
+                (None, topic.topic_id)
+            } else {
+                (topic.name.as_ref(), Uuid::nil())
+            })
+        });
+        Ok(Self::Some(wanted))
+    }
+}
+
+fn refused(request: &MetadataRequest, error: ResponseError) -> Vec<MetadataResponseTopic> {
+    let topics = request.topics.iter().flatten();
+    topics
+        .map(|topic| {
+            unknown(
+                topic.name.clone().unwrap_or_default(),
+                TopicId(topic.topic_id),
+                error,
+            )
+        })
+        .collect()
+}
+
+/// Create those of `topics` that do not exist; the codes of those that could not be.
+async fn auto_create(
+    metadata: &MetadataService,
+    topics: &[&MetadataRequestTopic],
+) -> Vec<(TopicName, i16)> {
+    let missing: Vec<CreatableTopic> = {
+        let image = metadata.image();
+        let names = topics
+            .iter()
+            .filter(|topic| topic.topic_id == Uuid::nil())
+            .filter_map(|topic| topic.name.as_ref());
+        let creatable = names.filter(|name| {
+            // The broker creates its own topics itself, with what they need.
+            topic_name::validate(name).is_ok()
+                && !topic_name::is_internal(name)
+                && image.topics.by_name(name).is_none()
+        });
+        creatable
+            .map(|name| {
+                CreatableTopic::default()
+                    .with_name(name.clone())
+                    .with_num_partitions(-1)
+                    .with_replication_factor(-1)
+            })
+            .collect()
+    };
+    if missing.is_empty() {
+        return Vec::new();
+    }
+    let names: Vec<_> = missing.iter().map(|topic| topic.name.clone()).collect();
+    match metadata
+        .controller
+        .create_topics(CreateTopicsRequest::default().with_topics(missing))
+        .await
+    {
+        // Whoever else created it meanwhile did what was wanted: the image has it.
+        Ok(response) => response
+            .topics
+            .into_iter()
+            .map(|topic| (topic.name, topic.error_code))
+            .collect(),
+        Err(_) => {
+            let code = ResponseError::LeaderNotAvailable.code();
+            names.into_iter().map(|name| (name, code)).collect()
+        }
+    }
+}
+
+/// One image, as seen through one listener.
+struct View<'a> {
+    image: &'a MetadataImage,
+    nodes: &'a [Node],
+    version: i16,
+}
+
+impl View<'_> {
+    fn asked_topic(
+        &self,
+        asked: &MetadataRequestTopic,
+        created: &[(TopicName, i16)],
+    ) -> MetadataResponseTopic {
+        if asked.topic_id != Uuid::nil() {
+            let id = TopicId(asked.topic_id);
+            return match self.image.topics.get(id) {
+                Some(topic) => self.topic(topic),
+                None => {
+                    unknown(TopicName::default(), id, ResponseError::UnknownTopicId).with_name(None)
+                }
+            };
+        }
+        let name = asked.name.clone().unwrap_or_default();
+        if let Some(topic) = self.image.topics.by_name(&name) {
+            return self.topic(topic);
+        }
+        let refusal = created.iter().find(|(of, code)| *of == name && *code != 0);
+        let error = match refusal {
+            Some((_, code)) => {
+                ResponseError::try_from_code(*code).unwrap_or(ResponseError::UnknownServerError)
+            }
+            None if topic_name::validate(&name).is_err() => ResponseError::InvalidTopicException,
+            None => ResponseError::UnknownTopicOrPartition,
+        };
+        unknown(name, TopicId::ZERO, error)
+    }
+
+    fn topic(&self, topic: &TopicImage) -> MetadataResponseTopic {
+        let mut partitions = Vec::with_capacity(topic.partition_count());
+        partitions.extend(
+            topic
+                .partitions()
+                .map(|(index, partition)| self.partition(index, partition)),
+        );
+        MetadataResponseTopic::default()
+            .with_name(Some(TopicName(StrBytes::from_string(
+                topic.name().to_string(),
+            ))))
+            .with_topic_id(topic.id().0)
+            .with_is_internal(topic_name::is_internal(topic.name()))
+            .with_partitions(partitions)
+    }
+
+    fn partition(
+        &self,
+        index: PartitionIndex,
+        partition: &PartitionRegistration,
+    ) -> MetadataResponsePartition {
+        let is_up = |broker: &BrokerId| self.nodes.iter().any(|node| node.id == *broker);
+        let offline: Vec<_> = partition
+            .replicas
+            .iter()
+            .filter(|broker| !is_up(broker))
+            .copied()
+            .collect();
+        let (leader, error) = if is_up(&partition.leader) {
+            (partition.leader, 0)
+        } else if self.version >= 6 && self.image.cluster.is_active(partition.leader) {
+            // The leader is up, but not at this listener.
+            (NO_LEADER, ResponseError::ListenerNotFound.code())
+        } else {
+            (NO_LEADER, ResponseError::LeaderNotAvailable.code())
+        };
+        MetadataResponsePartition::default()
+            .with_error_code(error)
+            .with_partition_index(index.0)
+            .with_leader_id(messages::BrokerId(leader.0))
+            .with_leader_epoch(partition.leader_epoch.0)
+            .with_replica_nodes(wire(&partition.replicas))
+            .with_isr_nodes(wire(&partition.isr))
+            .with_offline_replicas(wire(&offline))
+    }
+}
+
+fn unknown(name: TopicName, id: TopicId, error: ResponseError) -> MetadataResponseTopic {
+    MetadataResponseTopic::default()
+        .with_error_code(error.code())
+        .with_is_internal(topic_name::is_internal(&name))
+        .with_name(Some(name))
+        .with_topic_id(id.0)
+}
+
+fn broker(node: &Node) -> MetadataResponseBroker {
+    MetadataResponseBroker::default()
+        .with_node_id(messages::BrokerId(node.id.0))
+        .with_host(node.host.clone())
+        .with_port(node.port)
+        .with_rack(node.rack.clone())
+}
+
+fn wire(brokers: &[BrokerId]) -> Vec<messages::BrokerId> {
+    brokers
+        .iter()
+        .map(|broker| messages::BrokerId(broker.0))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;
