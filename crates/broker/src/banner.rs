@@ -82,6 +82,7 @@ impl Started {
             version = version::VERSION,
             node_id = self.node_id,
             cluster_id = %self.cluster_id,
+            kafka = %self.listeners.first().map(|(_, address, _)| address.to_string()).unwrap_or_default(),
             listeners = %listeners.join(","),
             http = %self.http.map(|http| http.to_string()).unwrap_or_default(),
             log_dirs = %dirs.join(","),

@@ -8,6 +8,7 @@ pub mod config;
 pub mod handlers;
 pub mod metadata;
 pub mod network;
+pub mod preflight;
 pub mod shutdown;
 pub mod supervisor;
 pub mod telemetry;

@@ -10,6 +10,7 @@ use super::{ConfigArgs, load};
 use crate::clock::{Clock, SystemClock};
 use crate::config::BrokerConfig;
 use crate::config::report::Verdict;
+use crate::preflight;
 use crate::shutdown::{Shutdown, Signals};
 use crate::telemetry::http::{HttpContext, HttpServer};
 use crate::telemetry::{BrokerState, Telemetry, log};
@@ -32,6 +33,13 @@ pub(super) fn run(args: &ConfigArgs) -> Exit {
     log::init(format, &config.ottla.ottla_log_level);
     report(&loaded);
     raise_file_limit();
+    for line in config
+        .log_dirs()
+        .iter()
+        .flat_map(|dir| preflight::warnings(dir))
+    {
+        tracing::warn!("{line}");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("ottla")
