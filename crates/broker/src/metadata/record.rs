@@ -16,8 +16,8 @@
 mod broker;
 mod cluster;
 pub mod control;
-pub mod dump;
 mod field;
+pub mod json;
 mod message;
 mod security;
 mod topic;

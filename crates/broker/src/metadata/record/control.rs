@@ -118,6 +118,7 @@ pub static CONTROL_SCHEMAS: &[RecordSchema] = &[
     schema::<VotersRecord>(ControlType::KRaftVoters, 0),
 ];
 
+/// The schema of one message.
 const fn schema<M: Message>(kind: ControlType, high: i16) -> RecordSchema {
     RecordSchema {
         api_key: kind as u32,
@@ -175,6 +176,13 @@ impl ControlRecord {
         }
     }
 
+    /// Schema of the message.
+    pub fn schema(&self) -> &'static RecordSchema {
+        let kind = self.control_type() as u32;
+        let schema = CONTROL_SCHEMAS.iter().find(|schema| schema.api_key == kind);
+        schema.expect("invariant: CONTROL_SCHEMAS lists every control record")
+    }
+
     /// The value of the record.
     ///
     /// # Errors
@@ -189,6 +197,17 @@ impl ControlRecord {
             Self::Voters(message) => message.write(message.version, &mut out)?,
         }
         Ok(out)
+    }
+
+    /// The message as JSON, as Kafka's `*JsonConverter` classes print it.
+    pub(super) fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::LeaderChange(message) => message.to_json(message.version),
+            Self::SnapshotHeader(message) => message.to_json(message.version),
+            Self::SnapshotFooter(message) => message.to_json(message.version),
+            Self::KRaftVersion(message) => message.to_json(message.version),
+            Self::Voters(message) => message.to_json(message.version),
+        }
     }
 
     /// The control record of this kind with this value; `None` when the kind has no place in a metadata log.

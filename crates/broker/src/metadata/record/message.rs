@@ -148,7 +148,7 @@ macro_rules! message {
                 let mut object = serde_json::Map::new();
                 $(
                     if version >= $since && message!(@is_shown [$($tag)?] self.$field, default.$field) {
-                        object.insert(super::dump::camel_case(stringify!($field)), super::field::Field::to_json(&self.$field, version));
+                        object.insert(super::json::camel_case(stringify!($field)), super::field::Field::to_json(&self.$field, version));
                     }
                 )*
                 serde_json::Value::Object(object)

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::dump::to_json;
+use super::json::to_json;
 use super::*;
 
 /// Every type in every version, once with all fields at their default and once with all fields set: type, version,
