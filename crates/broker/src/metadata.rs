@@ -14,6 +14,7 @@ pub mod publisher;
 pub mod quorum;
 pub mod quorum_state;
 pub mod raft_batch;
+pub mod raft_log;
 pub mod record;
 pub mod service;
 pub mod snapshot;
