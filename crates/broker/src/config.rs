@@ -339,6 +339,12 @@ impl BrokerConfig {
             !self.log_dirs().is_empty(),
             "log.dirs must name at least one directory".into(),
         );
+        let cluster_id = &self.ottla.ottla_cluster_id;
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        check(
+            cluster_id.len() <= 64 && cluster_id.bytes().all(is_plain),
+            format!("{cluster_id} cannot be a cluster id: at most 64 letters, digits, - and _"),
+        );
         let http = &self.ottla.ottla_http_listener;
         check(
             http.is_empty() || Endpoint::parse(http).is_ok(),

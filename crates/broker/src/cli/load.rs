@@ -37,7 +37,7 @@ pub(super) fn from_args(args: &ConfigArgs) -> Result<Loaded, String> {
 pub(super) fn only_file(file: PathBuf, strict: bool) -> Result<Loaded, String> {
     let not_kafka = environment()
         .into_iter()
-        .filter(|(name, _)| !name.starts_with("KAFKA_"))
+        .filter(|(name, _)| !name.starts_with("KAFKA_") && name != "CLUSTER_ID")
         .collect();
     from_file(Some(file), not_kafka, Vec::new(), strict)
 }

@@ -1,7 +1,7 @@
 //! `KAFKA_*` variables as properties, by the rules of the official container image (`KafkaDockerWrapper`).
 //!
 //! `KAFKA_LOG_RETENTION_HOURS` is `log.retention.hours`: the prefix goes, the rest becomes lower case, `___` becomes
-//! `-`, `__` becomes `_` and `_` becomes `.`.
+//! `-`, `__` becomes `_` and `_` becomes `.`. `CLUSTER_ID`, which has no prefix there either, is `ottla.cluster.id`.
 
 /// A variable and the property it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +34,13 @@ pub fn properties<'a>(
 }
 
 fn property(variable: &str, value: &str) -> Option<FromEnvironment> {
+    if variable == "CLUSTER_ID" {
+        return Some(FromEnvironment {
+            variable: variable.to_owned(),
+            key: "ottla.cluster.id".to_owned(),
+            value: value.to_owned(),
+        });
+    }
     let rest = variable
         .strip_prefix("KAFKA_")
         .filter(|rest| !rest.is_empty())?;
@@ -119,6 +126,7 @@ mod tests {
             ("KAFKA_LOG4J_LOGGERS", None),
             ("KAFKA_SERVICE_HOST", None),
             ("KAFKA_PORT_9092_TCP_ADDR", None),
+            ("CLUSTER_ID", Some("ottla.cluster.id")),
             ("PATH", None),
             ("kafka_node_id", None),
         ];

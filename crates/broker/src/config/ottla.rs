@@ -7,6 +7,8 @@ config_keys! {
     pub struct OttlaSettings, keys KEYS {
         /// Address of metrics and health over HTTP, as `host:port`; empty switches it off.
         ottla_http_listener: String, "ottla.http.listener" = "127.0.0.1:9404", ReadOnly, Any, Applied;
+        /// Id that new data directories are given; empty makes a new one. Directories of another cluster are refused.
+        ottla_cluster_id: String, "ottla.cluster.id" = "", ReadOnly, Any, Applied;
         /// Whether a replication factor above the number of brokers is lowered instead of refused.
         ottla_replication_factor_clamp: bool, "ottla.replication.factor.clamp" = false, ReadOnly, Any, Applied;
         /// Requests of one connection that may be under way at once; further ones are left in the socket.

@@ -113,6 +113,7 @@ fn contradictions_are_named_together() {
             .contains("a quorum of several nodes")
     );
     assert!(refused(&[("broker.id", "2"), ("node.id", "1")]).contains("You must set `node.id`"));
+    assert!(refused(&[("ottla.cluster.id", "a b")]).contains("cannot be a cluster id"));
     assert!(refused(&[("log.dirs", " , ")]).contains("at least one directory"));
     assert!(refused(&[("ottla.http.listener", "9404")]).contains("not host:port"));
     let both = refused(&[("process.roles", "broker"), ("listeners", "SSL://:9093")]);
