@@ -15,11 +15,15 @@ pub mod create_topics;
 pub mod delete_topics;
 pub mod describe_cluster;
 pub mod describe_configs;
+pub mod describe_topic_partitions;
+pub mod elect_leaders;
 pub mod find_coordinator;
 pub mod incremental_alter_configs;
 pub mod init_producer_id;
+pub mod list_partition_reassignments;
 pub mod metadata;
 pub mod nodes;
+mod partition_view;
 
 /// One Kafka API whose answer is a plain message.
 pub trait Handler {

@@ -10,7 +10,7 @@
 //! * v13: an error for the whole request.
 
 use ottla_protocol::ResponseError;
-use ottla_protocol::ids::{BrokerId, PartitionIndex, TopicId};
+use ottla_protocol::ids::{PartitionIndex, TopicId};
 use ottla_protocol::kafka_protocol::protocol::StrBytes;
 use ottla_protocol::messages;
 use ottla_protocol::messages::create_topics_request::CreatableTopic;
@@ -23,9 +23,9 @@ use uuid::Uuid;
 
 use super::authorized_operations;
 use super::nodes::{Node, nodes};
+use super::partition_view;
 use crate::metadata::controller::topic_name;
 use crate::metadata::image::{MetadataImage, PartitionRegistration, TopicImage};
-use crate::metadata::record::NO_LEADER;
 use crate::metadata::service::MetadataService;
 use crate::network::request::ConnectionContext;
 
@@ -244,29 +244,15 @@ impl View<'_> {
         index: PartitionIndex,
         partition: &PartitionRegistration,
     ) -> MetadataResponsePartition {
-        let is_up = |broker: &BrokerId| self.nodes.iter().any(|node| node.id == *broker);
-        let offline: Vec<_> = partition
-            .replicas
-            .iter()
-            .filter(|broker| !is_up(broker))
-            .copied()
-            .collect();
-        let (leader, error) = if is_up(&partition.leader) {
-            (partition.leader, 0)
-        } else if self.version >= 6 && self.image.cluster.is_active(partition.leader) {
-            // The leader is up, but not at this listener.
-            (NO_LEADER, ResponseError::ListenerNotFound.code())
-        } else {
-            (NO_LEADER, ResponseError::LeaderNotAvailable.code())
-        };
+        let view = partition_view::leader(self.image, self.nodes, partition, self.version >= 6);
         MetadataResponsePartition::default()
-            .with_error_code(error)
+            .with_error_code(view.error_code)
             .with_partition_index(index.0)
-            .with_leader_id(messages::BrokerId(leader.0))
+            .with_leader_id(view.leader)
             .with_leader_epoch(partition.leader_epoch.0)
-            .with_replica_nodes(wire(&partition.replicas))
-            .with_isr_nodes(wire(&partition.isr))
-            .with_offline_replicas(wire(&offline))
+            .with_replica_nodes(partition_view::wire(&partition.replicas))
+            .with_isr_nodes(partition_view::wire(&partition.isr))
+            .with_offline_replicas(partition_view::offline(self.nodes, partition))
     }
 }
 
@@ -286,12 +272,5 @@ fn broker(node: &Node) -> MetadataResponseBroker {
         .with_rack(node.rack.clone())
 }
 
-fn wire(brokers: &[BrokerId]) -> Vec<messages::BrokerId> {
-    brokers
-        .iter()
-        .map(|broker| messages::BrokerId(broker.0))
-        .collect()
-}
-
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

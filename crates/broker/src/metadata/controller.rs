@@ -8,6 +8,7 @@ mod alter_configs;
 mod create_partitions;
 mod create_topics;
 mod delete_topics;
+mod elect_leaders;
 mod partition_change;
 mod placement;
 mod producer_ids;

@@ -7,8 +7,8 @@ use ottla_protocol::ids::BrokerId;
 use ottla_protocol::messages::{
     AllocateProducerIdsRequest, AllocateProducerIdsResponse, AlterConfigsRequest,
     AlterConfigsResponse, CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest,
-    CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
-    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+    CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse, ElectLeadersRequest,
+    ElectLeadersResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
 };
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -115,6 +115,18 @@ impl ControllerClient {
         request: AlterConfigsRequest,
     ) -> Result<AlterConfigsResponse, ControllerStopped> {
         self.call(move |controller| controller.alter_configs(&request))
+            .await
+    }
+
+    /// Elect the preferred leaders of partitions, or leaders that may have lost records.
+    ///
+    /// # Errors
+    /// The controller has stopped.
+    pub async fn elect_leaders(
+        &self,
+        request: ElectLeadersRequest,
+    ) -> Result<ElectLeadersResponse, ControllerStopped> {
+        self.call(move |controller| controller.elect_leaders(&request))
             .await
     }
 

@@ -1,6 +1,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use ottla_protocol::ids::BrokerId;
 use ottla_protocol::messages::metadata_response::MetadataResponseTopic;
 
 use super::*;
@@ -10,7 +11,7 @@ use crate::metadata::record::{
 };
 use crate::metadata::testing::service;
 
-fn connection(listener: &str, local: &str) -> ConnectionContext {
+pub(in crate::handlers) fn connection(listener: &str, local: &str) -> ConnectionContext {
     let local_addr: SocketAddr = local.parse().unwrap();
     ConnectionContext {
         listener: listener.into(),
@@ -19,7 +20,7 @@ fn connection(listener: &str, local: &str) -> ConnectionContext {
     }
 }
 
-fn here() -> ConnectionContext {
+pub(in crate::handlers) fn here() -> ConnectionContext {
     connection("PLAINTEXT", "192.0.2.1:9092")
 }
 
@@ -41,7 +42,7 @@ fn asking(topics: Option<Vec<MetadataRequestTopic>>) -> MetadataRequest {
 }
 
 /// A hand-built image: brokers 1 (this one) and 2 are up, 3 is fenced; topics `a`, `b` and `__consumer_offsets`.
-fn fixed() -> MetadataService {
+pub(in crate::handlers) fn fixed() -> MetadataService {
     let broker = |id: i32, fenced| RegisterBrokerRecord {
         broker_id: BrokerId(id),
         fenced,

@@ -25,14 +25,26 @@ pub(super) enum BrokerEvent {
     Crashed(BrokerId),
     /// It may lead from now on.
     Comes(BrokerId),
+    /// Nothing: somebody asks for an election.
+    None,
+}
+
+/// An election that somebody asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Election {
+    /// Of the first replica, if it is in sync.
+    Preferred,
+    /// Of any replica that is there, even if it has lost records.
+    Unclean,
 }
 
 /// The configs that elections depend on.
 #[derive(Clone, Copy, Debug)]
-struct Rules {
+pub(super) struct Rules {
     has_elr: bool,
     min_isr: usize,
     unclean: bool,
+    prefers_first: bool,
     bumps_on_shrink: bool,
 }
 
@@ -52,7 +64,7 @@ impl Controller<'_> {
                 partition.isr.contains(&broker)
                     || partition.eligible_leader_replicas.contains(&broker)
             }
-            BrokerEvent::Comes(_) => !partition.has_leader(),
+            BrokerEvent::Comes(_) | BrokerEvent::None => !partition.has_leader(),
         };
         let mut records = Vec::new();
         for topic in self.image.topics.iter() {
@@ -71,7 +83,7 @@ impl Controller<'_> {
         records
     }
 
-    fn rules(&self, topic: &TopicImage) -> Rules {
+    pub(super) fn rules(&self, topic: &TopicImage) -> Rules {
         let config = dynamic::topic_config(&self.layers(self.image.configs.topic(topic.name())));
         let factor = topic
             .partitions()
@@ -85,8 +97,26 @@ impl Controller<'_> {
                 .unwrap_or(1)
                 .min(factor),
             unclean: config.unclean_leader_election_enable,
+            prefers_first: false,
             bumps_on_shrink: version < MetadataVersion(12),
         }
+    }
+
+    /// The change that an election asked for makes, if any.
+    pub(super) fn elected_change(
+        &self,
+        topic_id: TopicId,
+        partition_id: PartitionIndex,
+        partition: &PartitionRegistration,
+        election: Election,
+        rules: Rules,
+    ) -> Option<PartitionChangeRecord> {
+        let rules = Rules {
+            unclean: rules.unclean || election == Election::Unclean,
+            prefers_first: election == Election::Preferred,
+            ..rules
+        };
+        self.change(topic_id, partition_id, partition, BrokerEvent::None, rules)
     }
 
     fn change(
@@ -99,7 +129,7 @@ impl Controller<'_> {
     ) -> Option<PartitionChangeRecord> {
         let gone = match event {
             BrokerEvent::Leaves(broker) | BrokerEvent::Crashed(broker) => Some(broker),
-            BrokerEvent::Comes(_) => None,
+            BrokerEvent::Comes(_) | BrokerEvent::None => None,
         };
         let acceptable = |broker: BrokerId| {
             Some(broker) != gone
@@ -200,6 +230,10 @@ fn elect(
     let valid = |broker: BrokerId| {
         (isr.contains(&broker) || (isr.is_empty() && elr.contains(&broker))) && acceptable(broker)
     };
+    let preferred = partition.replicas.first().filter(|_| rules.prefers_first);
+    if let Some(preferred) = preferred.filter(|broker| valid(**broker)) {
+        return clean(*preferred);
+    }
     if valid(partition.leader) {
         return clean(partition.leader);
     }

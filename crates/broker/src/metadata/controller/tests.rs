@@ -1,6 +1,7 @@
 //! A cluster of one broker, whose decisions are replayed as they come.
 
 mod configs;
+mod elections;
 mod registration;
 mod topics;
 
