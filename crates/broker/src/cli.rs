@@ -9,6 +9,7 @@ mod config;
 mod exit;
 mod healthcheck;
 mod load;
+mod metadata;
 mod serve;
 
 pub use exit::Exit;
@@ -30,6 +31,9 @@ enum Command {
     /// Check, print or document the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Look into metadata files
+    #[command(subcommand)]
+    Metadata(MetadataCommand),
     /// Ask a running broker whether it is ready; exit code 0 or 1
     Healthcheck(ConfigArgs),
     /// What this program is
@@ -56,6 +60,16 @@ enum ConfigCommand {
     Docs,
 }
 
+#[derive(Debug, Subcommand)]
+enum MetadataCommand {
+    /// Print the records of metadata log segments and snapshots as JSON lines; secrets are shown
+    Dump {
+        /// Files such as `__cluster_metadata-0/00000000000000000000.log`
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+}
+
 /// Where the configuration comes from.
 #[derive(Args, Clone, Debug, Default)]
 struct ConfigArgs {
@@ -78,6 +92,7 @@ pub fn run() -> ExitCode {
         Command::Config(ConfigCommand::Check { file, strict }) => config::check(file, strict),
         Command::Config(ConfigCommand::Print(args)) => config::print(&args),
         Command::Config(ConfigCommand::Docs) => config::docs(),
+        Command::Metadata(MetadataCommand::Dump { files }) => metadata::dump(&files),
         Command::Healthcheck(args) => healthcheck::run(&args),
         Command::Version { json: true } => print(&crate::version::json()),
         Command::Version { json: false } => print(&format!("ottla {}\n", crate::version::VERSION)),

@@ -73,6 +73,7 @@ impl Drop for Busy {
 #[derive(Debug)]
 pub struct Signals {
     second: Arc<Notify>,
+    /// Exit code of a process ended by the signal that came last; 0 before the first.
     exit_code: Arc<watch::Sender<u8>>,
 }
 
@@ -95,8 +96,7 @@ impl Signals {
                     _ = terminate.recv() => 143,
                     _ = interrupt.recv() => 130,
                 };
-                if shutdown.is_requested() {
-                    exit_code.send_replace(code);
+                if exit_code.send_replace(code) != 0 {
                     second.notify_one();
                     return;
                 }
@@ -104,6 +104,11 @@ impl Signals {
             }
         });
         Ok(signals)
+    }
+
+    /// Whether a stop was asked for from outside; if not, the broker stops for a reason of its own.
+    pub fn was_asked(&self) -> bool {
+        *self.exit_code.borrow() != 0
     }
 
     /// Resolves at the second signal, with the exit code of a process ended by it: 143 or 130.
