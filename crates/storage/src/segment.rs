@@ -236,6 +236,9 @@ impl Segment {
         if scan.position() != u64::from(size) {
             return Err(self.corrupt(scan.position(), "no batch where one must be"));
         }
+        if next > self.base && !self.can_hold(next.plus(-1)) {
+            return Err(self.corrupt(0, "offsets are too far from the base offset"));
+        }
         Ok(next)
     }
 

@@ -87,6 +87,8 @@ impl Loading<'_> {
             next = header.next_offset();
         }
         indexer.finish()?;
+        segment.offset_index.seal()?;
+        segment.time_index.seal()?;
         self.recovered.segments_scanned += 1;
         self.recovered.bytes_scanned += size - from;
         if end < size {
