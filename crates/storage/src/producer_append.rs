@@ -105,3 +105,6 @@ fn check_sequence(
         last: entry.last_sequence(),
     })
 }
+
+#[cfg(test)]
+mod tests;

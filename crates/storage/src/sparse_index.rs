@@ -297,3 +297,6 @@ fn read_block<E: IndexEntry>(file: &dyn File, from: u32, to: u32) -> io::Result<
     let read = read_up_to(file, &mut bytes, u64::from(from) * E::SIZE as u64)?;
     Ok(bytes[..read].chunks_exact(E::SIZE).map(E::decode).collect())
 }
+
+#[cfg(test)]
+mod tests;

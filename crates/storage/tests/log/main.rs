@@ -1,6 +1,16 @@
 //! Tests of the log through its public face, on real files in a temporary directory.
 
 #[cfg(test)]
+mod formats;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod manager;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
+mod recovery;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod timestamps;

@@ -1,0 +1,131 @@
+//! Records found by timestamp, against a search through all of them.
+
+use ottla_protocol::compression::Compression;
+use ottla_protocol::ids::{LeaderEpoch, Offset, Timestamp};
+use ottla_protocol::record::BatchBuilder;
+use ottla_storage::{AppendOrigin, Log, LogConfig};
+
+use crate::support::{Opening, Random, open, read_on, small_config};
+
+/// Every record's timestamp, by offset.
+fn fill(log: &mut Log, random: &mut Random, batches: usize) -> Vec<i64> {
+    let codecs = [Compression::None, Compression::Lz4, Compression::Zstd];
+    let mut all = Vec::new();
+    for index in 0..batches {
+        let mut builder = BatchBuilder::new().codec(codecs[index % 3]);
+        let by_broker = random.chance(20);
+        let now = index as i64 * 10 + random.below(50) as i64;
+        if by_broker {
+            builder = builder.log_append_time(Timestamp(now));
+        }
+        for _ in 0..=random.below(5) {
+            let none = random.chance(3);
+            let at = if none {
+                -1
+            } else {
+                index as i64 * 10 + random.below(60) as i64
+            };
+            builder.append(Timestamp(at), None, Some(&[b'x'; 30]));
+            all.push(if by_broker { now } else { at });
+        }
+        let batch = builder.build().unwrap();
+        let epoch = LeaderEpoch(index as i32 / 50);
+        log.append(batch, epoch, AppendOrigin::Client, Timestamp(0))
+            .unwrap();
+    }
+    all
+}
+
+fn check(log: &Log, all: &[i64], start: i64) {
+    let reader = log.reader();
+    let latest = all.iter().max().copied().unwrap_or(0);
+    let records = || {
+        all.iter()
+            .zip(0..)
+            .filter(move |(_, offset)| *offset >= start)
+    };
+    for at in -1..=latest + 2 {
+        let expected = records().find(|(timestamp, _)| **timestamp >= at);
+        let found = reader
+            .offset_for_timestamp(Timestamp(at), Offset(i64::MAX))
+            .unwrap();
+        let found = found.map(|m| (m.timestamp.0, m.offset.0));
+        assert_eq!(
+            found,
+            expected.map(|(t, o)| (*t, o)),
+            "at {at} from {start}"
+        );
+    }
+    let largest = records().map(|(t, _)| *t).max();
+    let first = largest.and_then(|largest| records().find(|(t, _)| **t == largest));
+    let found = reader.max_timestamp_offset(Offset(i64::MAX)).unwrap();
+    assert_eq!(
+        found.map(|m| (m.timestamp.0, m.offset.0)),
+        first.map(|(t, o)| (*t, o))
+    );
+}
+
+#[test]
+fn the_first_record_at_or_after_a_timestamp() {
+    for seed in 0..6 {
+        println!("seed {seed}");
+        let mut random = Random(seed);
+        let dir = tempfile::tempdir().unwrap();
+        let config = LogConfig {
+            index_interval_bytes: 200,
+            ..small_config()
+        };
+        let mut log = open(dir.path(), config.clone(), Opening::UNKNOWN);
+        assert_eq!(
+            log.reader()
+                .offset_for_timestamp(Timestamp(0), Offset(0))
+                .unwrap(),
+            None
+        );
+        assert_eq!(log.reader().max_timestamp_offset(Offset(0)).unwrap(), None);
+        let mut all = fill(&mut log, &mut random, 120);
+        check(&log, &all, 0);
+        let clean = Opening {
+            clean: seed % 2 == 0,
+            ..Opening::UNKNOWN
+        };
+        if clean.clean {
+            log.close().unwrap();
+        }
+        drop(log);
+        let mut log = open(dir.path(), config, clean);
+        check(&log, &all, 0);
+        let cut = all.len() as i64 - 40;
+        log.truncate_to(Offset(cut), Timestamp(0)).unwrap();
+        // Records of a batch that straddles the cut are gone too.
+        let left = read_on(&log.reader(), Offset(0), 1 << 20);
+        all.truncate(left.last().unwrap().0.next_offset().0 as usize);
+        check(&log, &all, 0);
+    }
+}
+
+#[test]
+fn what_is_deleted_or_above_the_bound_is_not_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = open(dir.path(), small_config(), Opening::UNKNOWN);
+    let all = fill(&mut log, &mut Random(11), 100);
+    for start in [3, 50, 120] {
+        log.delete_before(Offset(start)).unwrap();
+        // -1 is no timestamp to look for here: the oldest segments are gone with their records.
+        check(&log, &all, start);
+    }
+    let reader = log.reader();
+    let at = Timestamp(500);
+    let found = reader
+        .offset_for_timestamp(at, Offset(i64::MAX))
+        .unwrap()
+        .unwrap();
+    assert_eq!(found.leader_epoch, reader.epoch_at(found.offset).unwrap());
+    assert_eq!(reader.offset_for_timestamp(at, found.offset).unwrap(), None);
+    assert_eq!(
+        reader
+            .offset_for_timestamp(at, found.offset.plus(1))
+            .unwrap(),
+        Some(found)
+    );
+}
