@@ -193,7 +193,8 @@ impl MetadataLog {
     }
 
     /// Append `records` and sync them; gives the offset of the last one. They survive together or not at all while
-    /// they fit one batch of 8 MiB; more are split over batches, so let a metadata transaction enclose them.
+    /// they fit one batch, which is 8 MiB or a segment if that is smaller. More are split over batches, so let a
+    /// metadata transaction enclose them.
     ///
     /// # Errors
     /// [`MetadataLogError::Encode`]: a record cannot be written at the finalized `metadata.version`; nothing was
@@ -205,7 +206,8 @@ impl MetadataLog {
     ) -> Result<Offset, MetadataLogError> {
         self.check_usable()?;
         let mut state = self.state;
-        let batches = raft_batch::encode(records, &mut state, MAX_BATCH_LEN, now)?;
+        let max_len = MAX_BATCH_LEN.min(self.config.segment_bytes as usize);
+        let batches = raft_batch::encode(records, &mut state, max_len, now)?;
         self.write(batches, now)?;
         self.state = state;
         Ok(self.end_offset().plus(-1))

@@ -1,3 +1,6 @@
+mod crash;
+mod power_cut;
+
 use std::fs::{read, read_dir, write};
 
 use ottla_protocol::ids::{BrokerId, TopicId};
