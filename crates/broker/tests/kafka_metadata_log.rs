@@ -3,6 +3,11 @@
 //! Ignored unless asked for, because it needs Kafka's jars and Java:
 //! `OTTLA_KAFKA_LIBS=<kafka>/libs cargo test -p ottla-broker --test kafka_metadata_log -- --ignored`.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test may panic; helpers of tests are not seen as such"
+)]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;

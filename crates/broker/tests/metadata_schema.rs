@@ -4,6 +4,11 @@
 //! `OTTLA_KAFKA_LIBS=<kafka>/libs cargo test -p ottla-broker --test metadata_schema -- --ignored`.
 //! A release of Kafka that changes a record makes it fail with the difference.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test may panic; helpers of tests are not seen as such"
+)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
