@@ -1,1 +1,11 @@
-//! One test binary for whole-broker tests; one file per subject.
+//! Whole-broker tests over loopback; one file per subject.
+
+mod api_versions;
+mod bad_input;
+mod fetch_limits;
+mod kill;
+mod long_poll;
+mod offsets;
+mod produce_and_fetch;
+mod restart;
+mod topics;

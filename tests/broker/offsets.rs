@@ -1,0 +1,59 @@
+//! ListOffsets: ends, and records by timestamp.
+
+use ottla_tests::TestBroker;
+use ottla_tests::records::{self, Codec};
+
+#[tokio::test]
+async fn timestamps_find_the_exact_record_in_every_codec() {
+    let broker = TestBroker::start().await;
+    let mut client = broker.client().await;
+    for codec in Codec::ALL {
+        let topic = format!("t-{codec:?}");
+        client.create_topic(&topic, 1, &[]).await;
+        client
+            .produce(
+                &topic,
+                0,
+                records::compressed_at(codec, &[(100, "a"), (300, "b"), (200, "c")]),
+            )
+            .await;
+        client
+            .produce(
+                &topic,
+                0,
+                records::compressed_at(codec, &[(400, "d"), (400, "e")]),
+            )
+            .await;
+        let cases = [
+            (0, 0, 100),
+            (100, 0, 100),
+            (101, 1, 300),
+            (300, 1, 300),
+            (301, 3, 400),
+            (400, 3, 400),
+            (401, -1, -1),
+        ];
+        for (wanted, offset, timestamp) in cases {
+            let found = client.list_offset(&topic, 0, wanted).await;
+            assert_eq!(
+                (found.error_code, found.offset, found.timestamp),
+                (0, offset, timestamp),
+                "{codec:?} at {wanted}"
+            );
+        }
+        let latest = client.list_offset(&topic, 0, -1).await;
+        assert_eq!((latest.offset, latest.timestamp), (5, -1));
+        assert_eq!(client.list_offset(&topic, 0, -2).await.offset, 0);
+        let max = client.list_offset(&topic, 0, -3).await;
+        assert_eq!((max.offset, max.timestamp), (3, 400));
+        assert_eq!(client.list_offset(&topic, 0, -4).await.offset, 0);
+        let tiered = client.list_offset(&topic, 0, -5).await;
+        assert_eq!((tiered.error_code, tiered.offset), (0, -1));
+        assert_eq!(
+            client.list_offset(&topic, 0, -6).await.error_code,
+            35,
+            "UNSUPPORTED_VERSION"
+        );
+        assert_eq!(client.list_offset(&topic, 9, -1).await.error_code, 3);
+    }
+}
