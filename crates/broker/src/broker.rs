@@ -1,5 +1,385 @@
-//! The composition root: what a running broker consists of.
+//! The composition root: what a running broker consists of, built in order and stopped in reverse.
 
-/// A running broker: what handlers can reach.
-#[derive(Debug)]
-pub struct Broker {}
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_protocol::ids::Timestamp;
+use ottla_storage::fs::{Fs, OsFs};
+use tokio::net::lookup_host;
+
+use crate::broker::data_dirs::DataDirs;
+use crate::broker::samples::BrokerSamples;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{BrokerConfig, Endpoint, SecurityProtocol};
+use crate::housekeeping;
+use crate::metadata::cache::MetadataCache;
+use crate::metadata::controller_client::ControllerClient;
+use crate::metadata::publisher::{MetadataError, RunningController};
+use crate::network::NetworkLimits;
+use crate::network::cold_read::ColdReads;
+use crate::network::listener::{ConnectionSlots, Listener};
+use crate::partition::manager::PartitionManager;
+use crate::shutdown::Shutdown;
+use crate::telemetry::{BrokerState, Telemetry};
+
+mod data_dirs;
+mod embedded_controller;
+mod samples;
+
+pub use data_dirs::DataDirError;
+
+/// How long the metadata log may take to be closed at a stop.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+
+/// What handlers can reach.
+pub struct Broker {
+    config: Arc<BrokerConfig>,
+    clock: Arc<dyn Clock>,
+    telemetry: Arc<Telemetry>,
+    shutdown: Shutdown,
+    cluster_id: String,
+    limits: NetworkLimits,
+    cold_reads: ColdReads,
+    metadata: Arc<MetadataCache>,
+    controller: ControllerClient,
+    partitions: Arc<PartitionManager>,
+}
+
+impl Broker {
+    /// The configuration the broker was started with.
+    pub fn config(&self) -> &Arc<BrokerConfig> {
+        &self.config
+    }
+
+    /// The wall clock's time.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Counters.
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
+    }
+
+    /// The signal to stop.
+    pub fn shutdown(&self) -> &Shutdown {
+        &self.shutdown
+    }
+
+    /// Id of the cluster.
+    pub fn cluster_id(&self) -> &str {
+        &self.cluster_id
+    }
+
+    /// What connections may take.
+    pub fn network_limits(&self) -> &NetworkLimits {
+        &self.limits
+    }
+
+    /// The way to the disk for cold data.
+    pub fn cold_reads(&self) -> &ColdReads {
+        &self.cold_reads
+    }
+
+    /// What is known of the cluster.
+    pub fn metadata(&self) -> &Arc<MetadataCache> {
+        &self.metadata
+    }
+
+    /// Where changes of the cluster are decided.
+    pub fn controller(&self) -> &ControllerClient {
+        &self.controller
+    }
+
+    /// The partitions this broker leads.
+    pub fn partitions(&self) -> &Arc<PartitionManager> {
+        &self.partitions
+    }
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broker")
+            .field("cluster_id", &self.cluster_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a broker does not start. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A data directory is of no use.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The metadata log is of no use.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+    /// The metadata log cannot be opened.
+    #[error("{0}")]
+    MetadataLog(Box<dyn std::error::Error + Send + Sync>),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {endpoint} ({name}): {error}{}", hint(.error))]
+    Listen {
+        /// Name of the listener.
+        name: String,
+        /// What was configured.
+        endpoint: Endpoint,
+        /// Why not.
+        error: io::Error,
+    },
+    /// A listener asks for a protocol that does not exist here.
+    #[error(
+        "listener {name} asks for {protocol:?}, but only PLAINTEXT works in this version: change listeners or listener.security.protocol.map"
+    )]
+    Protocol {
+        /// Name of the listener.
+        name: String,
+        /// What it asks for.
+        protocol: SecurityProtocol,
+    },
+    /// Something the operating system should have given.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; another process has this port: stop it, or choose another one with listeners="
+        }
+        io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
+        io::ErrorKind::PermissionDenied => "; ports below 1024 need a privilege",
+        _ => "",
+    }
+}
+
+/// A broker that serves, with what is needed to stop it.
+pub struct RunningBroker {
+    broker: Arc<Broker>,
+    addresses: Vec<(Arc<str>, SocketAddr, SecurityProtocol)>,
+    controller: std::thread::JoinHandle<()>,
+    broker_epoch: i64,
+    is_new: bool,
+}
+
+impl fmt::Debug for RunningBroker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunningBroker")
+            .field("addresses", &self.addresses)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RunningBroker {
+    /// Start a broker on the real clock, with counters of its own.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(config: BrokerConfig) -> Result<Self, StartError> {
+        let (config, clock) = (Arc::new(config), Arc::new(SystemClock));
+        let telemetry = Arc::new(Telemetry::new(&config, clock.clone()));
+        Self::start_with(config, telemetry, clock, Shutdown::new()).await
+    }
+
+    /// Start a broker that stops when `shutdown` is requested; call [`Self::stop`] then.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start_with(
+        config: Arc<BrokerConfig>,
+        telemetry: Arc<Telemetry>,
+        clock: Arc<dyn Clock>,
+        shutdown: Shutdown,
+    ) -> Result<Self, StartError> {
+        telemetry.set_state(BrokerState::Starting);
+        let fs: Arc<dyn Fs> = Arc::new(OsFs);
+        let listeners = bind_listeners(&config).await?;
+        let mut addresses = Vec::new();
+        for (listener, protocol) in &listeners {
+            addresses.push((
+                Arc::clone(listener.name()),
+                listener.local_addr()?,
+                *protocol,
+            ));
+        }
+        let dirs = DataDirs::open(&fs, &config, clock.now())?;
+        let (cluster_id, is_new) = (dirs.cluster_id().to_owned(), dirs.is_new());
+        let mut controller = embedded_controller::open(&fs, &config, &clock, &dirs)?;
+        let registration = embedded_controller::registration(&config, &dirs, &addresses);
+        let broker_epoch = controller.register(&registration, &cluster_id)?;
+
+        telemetry.set_state(BrokerState::Recovery);
+        let partitions = Arc::new(PartitionManager::open(
+            Arc::clone(&config),
+            Arc::clone(&clock),
+            Arc::clone(&telemetry),
+            fs,
+            dirs.into_log_dirs(),
+            controller.image(),
+        )?);
+        let fatal = shutdown.clone();
+        let RunningController {
+            client,
+            cache,
+            thread,
+        } = controller.run(vec![partitions.clone()], move |error| {
+            tracing::error!(%error, "the metadata log has failed: the broker stops");
+            fatal.request();
+        })?;
+        let broker = Arc::new(Broker {
+            limits: NetworkLimits::new(&config),
+            cold_reads: ColdReads::new(
+                usize::try_from(config.ottla.ottla_io_threads).unwrap_or(1),
+                Arc::clone(&telemetry),
+            )?,
+            config,
+            clock,
+            telemetry,
+            shutdown,
+            cluster_id,
+            metadata: cache,
+            controller: client,
+            partitions,
+        });
+        broker.telemetry.add(Arc::new(BrokerSamples::new(&broker)));
+        housekeeping::start(&broker);
+        let slots = ConnectionSlots::new(
+            broker.limits.max_connections,
+            broker.limits.max_connections_per_ip,
+        );
+        for (listener, _) in listeners {
+            let (busy, broker, slots) = (
+                broker.shutdown.busy(),
+                Arc::clone(&broker),
+                Arc::clone(&slots),
+            );
+            tokio::spawn(async move {
+                listener.run(broker, slots).await;
+                drop(busy);
+            });
+        }
+        broker.telemetry.set_state(BrokerState::Running);
+        Ok(Self {
+            broker,
+            addresses,
+            controller: thread,
+            broker_epoch,
+            is_new,
+        })
+    }
+
+    /// The listeners: name, the address that was bound, protocol.
+    pub fn addresses(&self) -> &[(Arc<str>, SocketAddr, SecurityProtocol)] {
+        &self.addresses
+    }
+
+    /// Id of the cluster.
+    pub fn cluster_id(&self) -> &str {
+        self.broker.cluster_id()
+    }
+
+    /// Whether the data directories were formatted just now.
+    pub fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// The broker's counters.
+    pub fn telemetry(&self) -> &Telemetry {
+        self.broker.telemetry()
+    }
+
+    /// Stop in order: accept nothing more, finish what is under way, leave the cluster, close the logs.
+    ///
+    /// # Errors
+    /// When a log could not be closed cleanly: the next start will recover it.
+    pub async fn stop(self) -> io::Result<()> {
+        let Self {
+            broker,
+            controller,
+            broker_epoch,
+            ..
+        } = self;
+        broker
+            .telemetry
+            .set_state(BrokerState::PendingControlledShutdown);
+        broker.shutdown.request();
+        let limit = Duration::from_millis(
+            u64::try_from(broker.config.ottla.ottla_shutdown_timeout_ms).unwrap_or(0),
+        );
+        if tokio::time::timeout(limit, broker.shutdown.drained())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "some requests did not end within ottla.shutdown.timeout.ms and are cut off"
+            );
+        }
+        broker.telemetry.set_state(BrokerState::ShuttingDown);
+        if broker
+            .controller
+            .shut_down_broker(broker.config.node_id())
+            .await
+            .is_err()
+        {
+            tracing::warn!("the controller is gone: leaving without its word");
+        }
+        let partitions = Arc::clone(&broker.partitions);
+        drop(broker);
+        let closed = tokio::task::spawn_blocking(move || partitions.logs().close(broker_epoch));
+        let closed = closed.await.map_err(io::Error::other)?;
+        // The controller closes its log once nobody can call it any more.
+        let ended = tokio::task::spawn_blocking(move || controller.join());
+        if tokio::time::timeout(CLOSE_LIMIT, ended).await.is_err() {
+            tracing::warn!("the metadata log is still in use and is left as after a kill");
+        }
+        closed
+    }
+}
+
+async fn bind_listeners(
+    config: &BrokerConfig,
+) -> Result<Vec<(Listener, SecurityProtocol)>, StartError> {
+    let mut listeners = Vec::new();
+    for listener in config.listeners.for_clients() {
+        let (name, protocol) = (listener.name.clone(), listener.protocol);
+        if protocol != SecurityProtocol::Plaintext {
+            return Err(StartError::Protocol { name, protocol });
+        }
+        let bound = bind(config, &listener.endpoint, &name).await;
+        let endpoint = listener.endpoint.clone();
+        listeners.push((
+            bound.map_err(|error| StartError::Listen {
+                name,
+                endpoint,
+                error,
+            })?,
+            protocol,
+        ));
+    }
+    Ok(listeners)
+}
+
+/// Bind the first address that the host's name stands for and that can be bound.
+async fn bind(config: &BrokerConfig, endpoint: &Endpoint, name: &str) -> io::Result<Listener> {
+    let hosts: &[&str] = if endpoint.host.is_empty() {
+        &["::", "0.0.0.0"]
+    } else {
+        &[&endpoint.host]
+    };
+    let mut failure = io::Error::new(
+        io::ErrorKind::NotFound,
+        "the host name stands for no address",
+    );
+    for host in hosts {
+        for address in lookup_host((*host, endpoint.port)).await? {
+            match Listener::bind(name, address, config.network.socket_listen_backlog_size) {
+                Ok(listener) => return Ok(listener),
+                Err(error) => failure = error,
+            }
+        }
+    }
+    Err(failure)
+}

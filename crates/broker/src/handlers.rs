@@ -2,11 +2,22 @@
 
 use std::future::Future;
 use std::ops::RangeInclusive;
+use std::pin::Pin;
 
+use bytes::Bytes;
+use ottla_protocol::api::{self as wire, DecodeError, EncodeError, RequestPrefix};
 use ottla_protocol::kafka_protocol::protocol::Request;
+use ottla_protocol::messages::ApiKey;
 
 use crate::broker::Broker;
 use crate::network::request::RequestContext;
+use crate::network::send::Part;
+
+pub mod api_versions;
+pub mod error_code;
+pub mod fetch;
+pub mod list_offsets;
+pub mod produce;
 
 pub mod alter_configs;
 pub mod authorized_operations;
@@ -28,7 +39,7 @@ mod partition_view;
 /// One Kafka API whose answer is a plain message.
 pub trait Handler {
     /// The request message.
-    type Request: Request;
+    type Request: Request<Response: Send + Sync + 'static> + Send + 'static;
     /// The API's name as metrics and logs show it (`ApiKeys.name`).
     const NAME: &'static str;
     /// The versions that are announced and served.
@@ -41,4 +52,131 @@ pub trait Handler {
         version: i16,
         request: Self::Request,
     ) -> impl Future<Output = <Self::Request as Request>::Response> + Send;
+}
+
+/// What goes back to the client.
+#[derive(Debug)]
+pub enum Reply {
+    /// Nothing: the producer asked for no acknowledgement.
+    None,
+    /// A whole response, frame length and all.
+    Bytes(Bytes),
+    /// A response in pieces, some of which lie in segment files.
+    Parts(Vec<Part>),
+}
+
+/// A request that gets no answer but a closed connection, because no answer could be one that the client understands.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// Too short for API key, version and correlation id.
+    #[error("the frame is too short for a request header")]
+    NoHeader,
+    /// No such API here.
+    #[error("API key {0} is not served")]
+    UnknownApi(i16),
+    /// Not a version of this API that is served here.
+    #[error("{name} version {version} is not served, only {min} to {max}")]
+    UnsupportedVersion {
+        /// Name of the API.
+        name: &'static str,
+        /// What was asked.
+        version: i16,
+        /// Lowest version served.
+        min: i16,
+        /// Highest version served.
+        max: i16,
+    },
+    /// Header or body does not hold what its version says.
+    #[error("undecodable request: {0}")]
+    Undecodable(#[from] DecodeError),
+    /// The answer could not be put into the version that was asked.
+    #[error("unencodable response: {0}")]
+    Unencodable(#[from] EncodeError),
+    /// A producer that waits for no acknowledgement must learn of an error by other means (`KafkaApis.handleProduceRequest`).
+    #[error("produce request with acks=0 failed: {0}")]
+    UnacknowledgedFailure(String),
+}
+
+type Answer<'a> = Pin<Box<dyn Future<Output = Result<Reply, Refusal>> + Send + 'a>>;
+
+/// An API as dispatch sees it.
+#[derive(Debug)]
+pub struct Api {
+    /// Which one.
+    pub key: ApiKey,
+    /// Its name for metrics and logs.
+    pub name: &'static str,
+    /// Lowest version that ApiVersions announces; 0 for Produce, see [`produce`].
+    pub announced_min: i16,
+    /// Lowest version that is served.
+    pub min: i16,
+    /// Highest version that is announced and served.
+    pub max: i16,
+    /// Decode, handle, encode.
+    pub run: for<'a> fn(&'a Broker, &'a RequestContext<'a>, i16, Bytes) -> Answer<'a>,
+}
+
+impl Api {
+    /// Is `version` one that this API serves?
+    pub fn serves(&self, version: i16) -> bool {
+        (self.min..=self.max).contains(&version)
+    }
+}
+
+/// All APIs of this broker.
+pub static APIS: &[Api] = &[
+    produce::API,
+    fetch::API,
+    api::<list_offsets::ListOffsets>(ApiKey::ListOffsets),
+    api_versions::API,
+];
+
+/// The API for a request, when its version is served.
+///
+/// An unknown version of ApiVersions finds its API all the same: it has an answer of its own.
+pub fn find(prefix: RequestPrefix) -> Result<&'static Api, Refusal> {
+    let api = APIS
+        .iter()
+        .find(|api| api.key as i16 == prefix.api_key)
+        .ok_or(Refusal::UnknownApi(prefix.api_key))?;
+    if api.serves(prefix.api_version) || api.key == ApiKey::ApiVersions {
+        Ok(api)
+    } else {
+        let Api { name, min, max, .. } = *api;
+        Err(Refusal::UnsupportedVersion {
+            name,
+            version: prefix.api_version,
+            min,
+            max,
+        })
+    }
+}
+
+const fn api<H: Handler>(key: ApiKey) -> Api {
+    Api {
+        key,
+        name: H::NAME,
+        announced_min: *H::VERSIONS.start(),
+        min: *H::VERSIONS.start(),
+        max: *H::VERSIONS.end(),
+        run: run::<H>,
+    }
+}
+
+fn run<'a, H: Handler>(
+    broker: &'a Broker,
+    context: &'a RequestContext<'a>,
+    version: i16,
+    mut body: Bytes,
+) -> Answer<'a> {
+    Box::pin(async move {
+        let request = wire::decode_request::<H::Request>(&mut body, version)?;
+        let response = H::handle(broker, context, version, request).await;
+        Ok(Reply::Bytes(wire::encode_response(
+            H::Request::KEY,
+            version,
+            context.correlation_id,
+            &response,
+        )?))
+    })
 }

@@ -1,12 +1,17 @@
 //! `ottla serve`: from the configuration to a running broker, and down again in order.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ottla_storage::LogDirError;
+
 use super::exit::{Exit, fail};
 use super::load::Loaded;
 use super::{ConfigArgs, load};
+use crate::banner::Started;
+use crate::broker::{DataDirError, RunningBroker, StartError};
 use crate::clock::{Clock, SystemClock};
 use crate::config::BrokerConfig;
 use crate::config::report::Verdict;
@@ -143,13 +148,50 @@ async fn start_http(
 async fn run_broker(
     config: Arc<BrokerConfig>,
     telemetry: Arc<Telemetry>,
-    _clock: Arc<dyn Clock>,
+    clock: Arc<dyn Clock>,
     shutdown: Shutdown,
     http: Option<SocketAddr>,
-    _started_at: Duration,
+    started_at: Duration,
 ) -> Exit {
-    tracing::info!(http = %http.map(|http| http.to_string()).unwrap_or_default(), node_id = config.node.node_id, "listening");
+    let started = RunningBroker::start_with(
+        Arc::clone(&config),
+        Arc::clone(&telemetry),
+        Arc::clone(&clock),
+        shutdown.clone(),
+    );
+    let broker = match started.await {
+        Ok(broker) => broker,
+        Err(error) => return fail(exit_code(&error), &error.to_string()),
+    };
+    let listeners = broker.addresses().iter();
+    let started = Started {
+        node_id: config.node.node_id,
+        cluster_id: broker.cluster_id().to_owned(),
+        log_dirs: config.log_dirs(),
+        is_new: broker.is_new(),
+        listeners: listeners
+            .map(|(name, address, protocol)| (name.to_string(), *address, *protocol))
+            .collect(),
+        http,
+        took: clock.monotonic().saturating_sub(started_at),
+    };
+    if std::io::stderr().is_terminal() {
+        eprint!("{}", started.banner());
+    } else {
+        started.log();
+    }
     shutdown.requested().await;
-    telemetry.set_state(BrokerState::ShuttingDown);
-    Exit::Success
+    match broker.stop().await {
+        Ok(()) => Exit::Success,
+        Err(error) => fail(Exit::Io, &format!("not stopped cleanly: {error}")),
+    }
+}
+
+fn exit_code(error: &StartError) -> Exit {
+    match error {
+        StartError::DataDir(DataDirError::Dir(LogDirError::Locked { .. })) => Exit::Locked,
+        StartError::DataDir(_) | StartError::MetadataLog(_) | StartError::Metadata(_) => Exit::Io,
+        StartError::Protocol { .. } => Exit::Config,
+        StartError::Listen { .. } | StartError::Io(_) => Exit::Failure,
+    }
 }

@@ -1,15 +1,22 @@
-//! Prometheus' text format, version 0.0.4.
+//! A scrape in the making: counters and states are handed to a recorder of `metrics-exporter-prometheus`, which
+//! writes Prometheus' text format.
 //!
-//! The format wants all series of a metric together, whatever the order in which they are collected: samples are
-//! gathered in one buffer a metric and joined at the end.
+//! The recorder lives as long as one scrape. A long-lived one would keep the series of deleted topics until a timeout,
+//! wake an idle process for its upkeep, and hold sketches of hundreds of KiB for each summary. Summaries are therefore
+//! worked out by [`super::histogram`] and written in the JMX exporter's dialect: a gauge a quantile, and `_sum` and
+//! `_count`.
 
-use std::fmt::Write;
 use std::time::Duration;
 
+use metrics::{Key, KeyName, Label, Level, Metadata, Recorder, SharedString};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use ottla_protocol::ids::Timestamp;
 
-use super::catalogue::{CATALOGUE, Name};
+use super::catalogue::{Kind, Name};
 use super::histogram::Quantiles;
+
+const METADATA: Metadata<'static> =
+    Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
 
 /// A scrape being written.
 #[derive(Debug)]
@@ -19,17 +26,29 @@ pub struct Page {
     /// Time of this scrape.
     pub now: Timestamp,
     partitions: bool,
-    families: Vec<String>,
+    recorder: PrometheusRecorder,
 }
 
 impl Page {
     /// An empty page. Without `partitions`, what has a series a partition is left out.
     pub fn new(monotonic: Duration, now: Timestamp, partitions: bool) -> Self {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        for name in super::catalogue::NAMES {
+            let metric = name.metric();
+            let (key, help) = (
+                KeyName::from_const_str(metric.name),
+                SharedString::const_str(metric.help),
+            );
+            match metric.kind {
+                Kind::Counter => recorder.describe_counter(key, None, help),
+                Kind::Gauge | Kind::Summary => recorder.describe_gauge(key, None, help),
+            }
+        }
         Self {
             monotonic,
             now,
             partitions,
-            families: vec![String::new(); CATALOGUE.len()],
+            recorder,
         }
     }
 
@@ -40,17 +59,22 @@ impl Page {
 
     /// A counter or gauge that is a whole number. `labels` are values in the order of the table.
     pub fn whole(&mut self, name: Name, labels: &[&str], value: u64) {
-        self.line(name, "", labels, None, |line| write!(line, "{value}"));
+        match name.metric().kind {
+            Kind::Counter if self.wants(name) => self.counter(key(name, labels), value),
+            _ => self.fraction(name, labels, value as f64),
+        }
     }
 
     /// A gauge that may be negative.
     pub fn signed(&mut self, name: Name, labels: &[&str], value: i64) {
-        self.line(name, "", labels, None, |line| write!(line, "{value}"));
+        self.fraction(name, labels, value as f64);
     }
 
-    /// A counter or gauge that is a fraction.
+    /// A gauge that is a fraction.
     pub fn fraction(&mut self, name: Name, labels: &[&str], value: f64) {
-        self.line(name, "", labels, None, |line| write!(line, "{value}"));
+        if self.wants(name) {
+            self.gauge(key(name, labels), value);
+        }
     }
 
     /// A gauge that is 1 or 0.
@@ -60,93 +84,52 @@ impl Page {
 
     /// A summary.
     pub fn summary(&mut self, name: Name, labels: &[&str], quantiles: &Quantiles) {
-        for (quantile, value) in &quantiles.values {
-            self.line(name, "", labels, Some(quantile), |line| {
-                write!(line, "{value}")
-            });
-        }
-        self.line(name, "_sum", labels, None, |line| {
-            write!(line, "{}", quantiles.sum)
-        });
-        self.line(name, "_count", labels, None, |line| {
-            write!(line, "{}", quantiles.count)
-        });
-    }
-
-    fn line(
-        &mut self,
-        name: Name,
-        suffix: &str,
-        labels: &[&str],
-        quantile: Option<&str>,
-        value: impl FnOnce(&mut String) -> std::fmt::Result,
-    ) {
         if !self.wants(name) {
             return;
         }
-        let metric = name.metric();
-        assert_eq!(
-            metric.labels.len(),
-            labels.len(),
-            "{} has other labels",
-            metric.name
-        );
-        let line = &mut self.families[name as usize];
-        line.push_str(metric.name);
-        line.push_str(suffix);
-        let pairs = metric.labels.iter().copied().zip(labels.iter().copied());
-        for (index, (label, text)) in pairs
-            .chain(quantile.map(|quantile| ("quantile", quantile)))
-            .enumerate()
-        {
-            line.push(if index == 0 { '{' } else { ',' });
-            line.push_str(label);
-            line.push_str("=\"");
-            push_escaped(line, text);
-            line.push('"');
+        let key = key(name, labels);
+        for (quantile, value) in &quantiles.values {
+            self.gauge(
+                key.with_extra_labels(vec![Label::from_static_parts("quantile", quantile)]),
+                *value,
+            );
         }
-        line.push_str(if metric.labels.is_empty() && quantile.is_none() {
-            " "
-        } else {
-            "} "
-        });
-        // Writing to a String cannot fail.
-        let _ = value(line);
-        line.push('\n');
+        let suffixed =
+            |suffix| Key::from_parts(format!("{}{suffix}", name.metric().name), key.labels());
+        self.gauge(suffixed("_sum"), quantiles.sum);
+        self.counter(suffixed("_count"), quantiles.count);
     }
 
     /// The page: every metric that has a sample, with its help and type.
     pub fn finish(self) -> String {
-        let mut text =
-            String::with_capacity(self.families.iter().map(|family| family.len() + 128).sum());
-        for (metric, family) in CATALOGUE
-            .iter()
-            .zip(&self.families)
-            .filter(|(_, family)| !family.is_empty())
-        {
-            let _ = writeln!(
-                text,
-                "# HELP {} {}\n# TYPE {} {}",
-                metric.name,
-                metric.help,
-                metric.name,
-                metric.kind.name()
-            );
-            text.push_str(family);
-        }
-        text
+        self.recorder.handle().render()
+    }
+
+    fn counter(&self, key: Key, value: u64) {
+        self.recorder
+            .register_counter(&key, &METADATA)
+            .absolute(value);
+    }
+
+    fn gauge(&self, key: Key, value: f64) {
+        self.recorder.register_gauge(&key, &METADATA).set(value);
     }
 }
 
-fn push_escaped(line: &mut String, text: &str) {
-    for character in text.chars() {
-        match character {
-            '\\' => line.push_str("\\\\"),
-            '"' => line.push_str("\\\""),
-            '\n' => line.push_str("\\n"),
-            other => line.push(other),
-        }
-    }
+fn key(name: Name, labels: &[&str]) -> Key {
+    let metric = name.metric();
+    assert_eq!(
+        metric.labels.len(),
+        labels.len(),
+        "{} has other labels",
+        metric.name
+    );
+    let labels = metric
+        .labels
+        .iter()
+        .zip(labels)
+        .map(|(label, value)| Label::new(*label, (*value).to_owned()));
+    Key::from_parts(metric.name, labels.collect::<Vec<_>>())
 }
 
 #[cfg(test)]
@@ -163,15 +146,26 @@ mod tests {
         page.whole(Name::BytesIn, &["a"], 1);
         page.signed(Name::RaftCurrentLeader, &[], -1);
         page.whole(Name::BytesIn, &["b\"\\\n"], 2);
+        let text = page.finish();
+        let mut families: Vec<&str> = text.trim().split("\n\n").collect();
+        families.sort_unstable();
+        let [bytes_in, leader] = families[..] else {
+            panic!("two metrics: {text}")
+        };
+        let mut series: Vec<&str> = bytes_in.lines().collect();
+        series[2..].sort_unstable();
         assert_eq!(
-            page.finish(),
-            "# HELP kafka_server_brokertopicmetrics_bytesin_total Bytes appended from clients\n\
-             # TYPE kafka_server_brokertopicmetrics_bytesin_total counter\n\
-             kafka_server_brokertopicmetrics_bytesin_total{topic=\"a\"} 1\n\
-             kafka_server_brokertopicmetrics_bytesin_total{topic=\"b\\\"\\\\\\n\"} 2\n\
-             # HELP kafka_server_raftmetrics_current_leader Node id of the quorum leader, -1 if unknown\n\
-             # TYPE kafka_server_raftmetrics_current_leader gauge\n\
-             kafka_server_raftmetrics_current_leader -1\n"
+            series,
+            [
+                "# HELP kafka_server_brokertopicmetrics_bytesin_total Bytes appended from clients",
+                "# TYPE kafka_server_brokertopicmetrics_bytesin_total counter",
+                "kafka_server_brokertopicmetrics_bytesin_total{topic=\"a\"} 1",
+                "kafka_server_brokertopicmetrics_bytesin_total{topic=\"b\\\"\\\\\\n\"} 2",
+            ]
+        );
+        assert!(
+            leader.ends_with("kafka_server_raftmetrics_current_leader -1"),
+            "{leader}"
         );
     }
 
@@ -185,15 +179,16 @@ mod tests {
         };
         page.summary(Name::TotalTime, &["Fetch"], &quantiles);
         let text = page.finish();
-        let lines: Vec<_> = text.lines().skip(2).collect();
-        assert_eq!(
-            lines,
-            [
-                "kafka_network_requestmetrics_totaltimems{request=\"Fetch\",quantile=\"0.99\"} 1.5",
-                "kafka_network_requestmetrics_totaltimems_sum{request=\"Fetch\"} 3",
-                "kafka_network_requestmetrics_totaltimems_count{request=\"Fetch\"} 2",
-            ]
-        );
+        for line in [
+            "kafka_network_requestmetrics_totaltimems{request=\"Fetch\",quantile=\"0.99\"} 1.5",
+            "kafka_network_requestmetrics_totaltimems_sum{request=\"Fetch\"} 3",
+            "kafka_network_requestmetrics_totaltimems_count{request=\"Fetch\"} 2",
+        ] {
+            assert!(
+                text.lines().any(|written| written == line),
+                "{line} in {text}"
+            );
+        }
     }
 
     #[test]

@@ -1,0 +1,406 @@
+//! Fetch, versions 4-18: stored batches to consumers, from the segment files to the socket.
+//!
+//! *Behaviour*: the response is a header frame with ranges of segment files between its pieces; records never pass through
+//! this process's memory. Batches are sent whole. The first partition that has something gives at least one batch, whatever
+//! the limits say; after that `max_bytes`, `fetch.max.bytes` and each partition's own limit hold, in the order of the request
+//! (KIP-74). A request that finds fewer than `min_bytes` is parked until an append to one of its partitions, or `max_wait_ms`.
+//! Session id 0 is always answered, which makes every fetch a full one (KIP-227 leaves the broker that choice).
+//!
+//! *Versions*: 5 log start offset; 7 sessions; 9 leader epochs (KIP-320); 10 zstd (KIP-110); 11 preferred replica (KIP-392);
+//! 12 diverging epochs (KIP-595), flexible; 13 topic ids (KIP-516); 15 replica state (KIP-903); 16 node endpoints (KIP-951);
+//! 17 directory ids (KIP-853); 18 high watermark (KIP-1166).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_protocol::ResponseError;
+use ottla_protocol::api::{self as wire, EncodeError};
+use ottla_protocol::fetch_frame;
+use ottla_protocol::ids::{LeaderEpoch, Offset, PartitionIndex, TopicId};
+use ottla_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use ottla_protocol::messages::fetch_response::{
+    AbortedTransaction, EpochEndOffset, FetchableTopicResponse, PartitionData,
+};
+use ottla_protocol::messages::{ApiKey, FetchRequest, FetchResponse};
+use ottla_storage::error::ReadError;
+use ottla_storage::read::FileRange;
+use tokio::time::Instant;
+
+use super::error_code;
+use super::{Answer, Api, Reply};
+use crate::broker::Broker;
+use crate::network::send::Part;
+use crate::partition::manager::Topic;
+use crate::partition::waiters::Wakeup;
+use crate::partition::{Isolation, Partition};
+
+/// `FetchMetadata.INVALID_SESSION_ID`: no session.
+const NO_SESSION: i32 = 0;
+/// `FetchMetadata.INITIAL_EPOCH`: asks for a new session.
+const NEW_SESSION_EPOCH: i32 = 0;
+/// `FetchMetadata.FINAL_EPOCH`: asks for none, or ends one.
+const FINAL_EPOCH: i32 = -1;
+
+/// The API's place in [`super::APIS`].
+pub const API: Api = Api {
+    key: ApiKey::Fetch,
+    name: "Fetch",
+    announced_min: 4,
+    min: 4,
+    max: 18,
+    run: |broker, context, version, mut body| -> Answer<'_> {
+        Box::pin(async move {
+            let request = wire::decode_request::<FetchRequest>(&mut body, version)?;
+            let fetched = handle(broker, version, &request).await;
+            Ok(Reply::Parts(
+                fetched.into_parts(context.correlation_id, version)?,
+            ))
+        })
+    },
+};
+
+/// A response and the file ranges that belong between its pieces.
+struct Fetched {
+    response: FetchResponse,
+    /// One per partition of the response, in its order.
+    records: Vec<Records>,
+}
+
+impl Fetched {
+    fn refuse(error: ResponseError) -> Self {
+        Self {
+            response: FetchResponse::default().with_error_code(error.code()),
+            records: Vec::new(),
+        }
+    }
+
+    fn into_parts(self, correlation_id: i32, version: i16) -> Result<Vec<Part>, EncodeError> {
+        let lens: Vec<u32> = self.records.iter().map(|records| records.len).collect();
+        let frame = fetch_frame::encode(correlation_id, version, &self.response, &lens)?;
+        let mut pieces = frame.pieces();
+        let mut parts = Vec::with_capacity(2 * frame.piece_count());
+        for records in self.records.into_iter().filter(|records| records.len > 0) {
+            parts.extend(pieces.next().map(Part::Bytes));
+            parts.extend(records.ranges.into_iter().map(Part::File));
+        }
+        parts.extend(pieces.map(Part::Bytes));
+        Ok(parts)
+    }
+}
+
+async fn handle(broker: &Broker, version: i16, request: &FetchRequest) -> Fetched {
+    if request.session_id != NO_SESSION && request.session_epoch != FINAL_EPOCH {
+        return Fetched::refuse(ResponseError::FetchSessionIdNotFound);
+    }
+    if request.session_id == NO_SESSION
+        && request.session_epoch != NEW_SESSION_EPOCH
+        && request.session_epoch != FINAL_EPOCH
+    {
+        return Fetched::refuse(ResponseError::InvalidFetchSessionEpoch);
+    }
+    let fetch = Fetch::resolve(broker, version, request);
+    let read = fetch.wait_and_read(request).await;
+    fetch.respond(read)
+}
+
+/// A request with its partitions looked up.
+struct Fetch<'a> {
+    broker: &'a Broker,
+    topics: Vec<(&'a FetchTopic, Option<Arc<Topic>>)>,
+    version: i16,
+    isolation: Isolation,
+    is_follower: bool,
+    max_bytes: u32,
+}
+
+/// Stored batches of one partition, where they lie.
+#[derive(Default)]
+struct Records {
+    ranges: Vec<FileRange>,
+    len: u32,
+}
+
+/// What one partition of a request gives.
+struct PartitionRead {
+    data: PartitionData,
+    records: Records,
+}
+
+/// What all of them give.
+struct Read {
+    partitions: Vec<PartitionRead>,
+    bytes: u64,
+    /// Some partition has news that must not wait: an error or a diverging epoch.
+    urgent: bool,
+}
+
+impl<'a> Fetch<'a> {
+    fn resolve(broker: &'a Broker, version: i16, request: &'a FetchRequest) -> Self {
+        let find = |topic: &FetchTopic| {
+            if version >= 13 {
+                broker.partitions().topic_by_id(TopicId(topic.topic_id))
+            } else {
+                broker.partitions().topic(&topic.topic)
+            }
+        };
+        let max_bytes = request
+            .max_bytes
+            .min(broker.network_limits().fetch_max_bytes);
+        let replica = if version >= 15 {
+            request.replica_state.replica_id
+        } else {
+            request.replica_id
+        };
+        Self {
+            broker,
+            topics: request
+                .topics
+                .iter()
+                .map(|topic| (topic, find(topic)))
+                .collect(),
+            version,
+            isolation: Isolation::from_wire(request.isolation_level),
+            is_follower: replica.0 >= 0,
+            max_bytes: u32::try_from(max_bytes).unwrap_or(0),
+        }
+    }
+
+    fn partitions(&self) -> impl Iterator<Item = (&'a FetchPartition, Option<&Arc<Partition>>)> {
+        self.topics.iter().flat_map(|(wanted, topic)| {
+            wanted.partitions.iter().map(move |query| {
+                let index = PartitionIndex(query.partition);
+                (
+                    query,
+                    topic.as_ref().and_then(|topic| topic.partition(index).ok()),
+                )
+            })
+        })
+    }
+
+    /// Read; when that gives too little, wait for an append or the deadline, and read again.
+    async fn wait_and_read(&self, request: &FetchRequest) -> Read {
+        let min_bytes = self.reachable_min_bytes(request);
+        let read = self.read().await;
+        let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
+        if read.satisfies(min_bytes) || wait.is_zero() || read.partitions.is_empty() {
+            return read;
+        }
+        let deadline = Instant::now() + wait;
+        loop {
+            let wakeup = Arc::new(Wakeup::default());
+            for (_, partition) in self.partitions() {
+                if let Some(partition) = partition {
+                    partition.waiters().register(&wakeup);
+                }
+            }
+            // What was appended before the registration wakes nobody, so look again.
+            let read = self.read().await;
+            if read.satisfies(min_bytes) {
+                return read;
+            }
+            tokio::select! {
+                () = wakeup.woken() => {}
+                () = tokio::time::sleep_until(deadline) => return read,
+                () = self.broker.shutdown().requested() => return read,
+            }
+        }
+    }
+
+    /// More than the partitions may give at once is not worth waiting for.
+    fn reachable_min_bytes(&self, request: &FetchRequest) -> u64 {
+        let of_partition =
+            |query: &FetchPartition| u64::try_from(query.partition_max_bytes).unwrap_or(0).max(1);
+        let partitions: u64 = self
+            .partitions()
+            .map(|(query, _)| of_partition(query))
+            .sum();
+        let wanted = u64::try_from(request.min_bytes).unwrap_or(0);
+        wanted.min(partitions).min(u64::from(self.max_bytes).max(1))
+    }
+
+    async fn read(&self) -> Read {
+        let mut read = Read {
+            partitions: Vec::new(),
+            bytes: 0,
+            urgent: false,
+        };
+        for (wanted, topic) in &self.topics {
+            for query in &wanted.partitions {
+                let room = u64::from(self.max_bytes).saturating_sub(read.bytes);
+                let result = self
+                    .read_partition(topic.as_deref(), query, room as u32, read.bytes == 0)
+                    .await;
+                let partition = result.unwrap_or_else(|error| refuse(query.partition, error));
+                read.bytes += u64::from(partition.records.len);
+                read.urgent |=
+                    partition.data.error_code != 0 || partition.data.diverging_epoch.epoch >= 0;
+                read.partitions.push(partition);
+            }
+        }
+        read
+    }
+
+    async fn read_partition(
+        &self,
+        topic: Option<&Topic>,
+        query: &FetchPartition,
+        room: u32,
+        nothing_yet: bool,
+    ) -> Result<PartitionRead, ResponseError> {
+        let unknown = if self.version >= 13 {
+            ResponseError::UnknownTopicId
+        } else {
+            ResponseError::UnknownTopicOrPartition
+        };
+        let topic = topic.ok_or(unknown)?;
+        let partition = topic.partition(PartitionIndex(query.partition))?;
+        self.check(partition, query)?;
+        let offsets = partition.offsets();
+        let mut data = PartitionData::default()
+            .with_partition_index(query.partition)
+            .with_high_watermark(offsets.high_watermark.0)
+            .with_last_stable_offset(offsets.last_stable.0)
+            .with_log_start_offset(offsets.log_start.0);
+        if let Some(diverging) = diverging_epoch(partition, query)? {
+            data.diverging_epoch = diverging;
+            return Ok(PartitionRead {
+                data,
+                records: Records::default(),
+            });
+        }
+        let limit = room.min(u32::try_from(query.partition_max_bytes).unwrap_or(0));
+        let records = self
+            .read_log(partition, Offset(query.fetch_offset), limit, nothing_yet)
+            .await;
+        let (records, aborted) = records.map_err(|error| error_code::of_read(&error))?;
+        data.aborted_transactions = aborted;
+        if records.len > 0 {
+            topic.counters.bytes_fetched(records.len.into());
+        }
+        Ok(PartitionRead { data, records })
+    }
+
+    /// Find the batches: here and now when they are fresh, else on a thread that may wait for the disk.
+    async fn read_log(
+        &self,
+        partition: &Arc<Partition>,
+        from: Offset,
+        limit: u32,
+        whole_first_batch: bool,
+    ) -> Result<(Records, Option<Vec<AbortedTransaction>>), ReadError> {
+        let isolation = self.isolation;
+        if partition.reader().is_recent(from) {
+            return look_up(partition, from, isolation, limit, whole_first_batch);
+        }
+        let partition = Arc::clone(partition);
+        let looking = tokio::task::spawn_blocking(move || {
+            look_up(&partition, from, isolation, limit, whole_first_batch)
+        });
+        looking
+            .await
+            .unwrap_or_else(|error| Err(ReadError::Io(std::io::Error::other(error))))
+    }
+
+    fn check(&self, partition: &Partition, query: &FetchPartition) -> Result<(), ResponseError> {
+        // This broker is the only replica of all its partitions, so nobody may follow it.
+        if self.is_follower {
+            return Err(ResponseError::NotLeaderOrFollower);
+        }
+        if self.version < 10 && partition.rules().is_zstd() {
+            return Err(ResponseError::UnsupportedCompressionType);
+        }
+        partition.check_epoch(LeaderEpoch(query.current_leader_epoch))
+    }
+
+    fn respond(&self, read: Read) -> Fetched {
+        let mut partitions = read.partitions.into_iter();
+        let mut all_records = Vec::with_capacity(partitions.len());
+        let mut responses = Vec::with_capacity(self.topics.len());
+        for (wanted, _) in &self.topics {
+            let mut topic = FetchableTopicResponse::default()
+                .with_topic(wanted.topic.clone())
+                .with_topic_id(wanted.topic_id);
+            topic.partitions.reserve_exact(wanted.partitions.len());
+            for PartitionRead { data, records } in partitions.by_ref().take(wanted.partitions.len())
+            {
+                topic.partitions.push(data);
+                all_records.push(records);
+            }
+            responses.push(topic);
+        }
+        Fetched {
+            response: FetchResponse::default().with_responses(responses),
+            records: all_records,
+        }
+    }
+}
+
+impl Read {
+    fn satisfies(&self, min_bytes: u64) -> bool {
+        self.urgent || self.bytes >= min_bytes
+    }
+}
+
+fn refuse(index: i32, error: ResponseError) -> PartitionRead {
+    let data = PartitionData::default()
+        .with_partition_index(index)
+        .with_error_code(error.code())
+        .with_high_watermark(-1)
+        .with_last_stable_offset(-1)
+        .with_log_start_offset(-1);
+    PartitionRead {
+        data,
+        records: Records::default(),
+    }
+}
+
+/// Where the client's log must be cut, when it followed a leader whose records this log does not have (KIP-595).
+fn diverging_epoch(
+    partition: &Partition,
+    query: &FetchPartition,
+) -> Result<Option<EpochEndOffset>, ResponseError> {
+    let last_fetched = LeaderEpoch(query.last_fetched_epoch);
+    if last_fetched < LeaderEpoch(0) {
+        return Ok(None);
+    }
+    let known = partition.reader().end_offset_for_epoch(last_fetched);
+    let (epoch, end) = known.ok_or(ResponseError::OffsetOutOfRange)?;
+    let diverges = epoch < last_fetched || end < Offset(query.fetch_offset);
+    Ok(diverges.then(|| {
+        EpochEndOffset::default()
+            .with_epoch(epoch.0)
+            .with_end_offset(end.0)
+    }))
+}
+
+fn look_up(
+    partition: &Partition,
+    from: Offset,
+    isolation: Isolation,
+    limit: u32,
+    whole_first_batch: bool,
+) -> Result<(Records, Option<Vec<AbortedTransaction>>), ReadError> {
+    let slice = partition.read(from, isolation, limit, whole_first_batch)?;
+    let aborted = match isolation {
+        Isolation::ReadUncommitted => None,
+        Isolation::ReadCommitted => Some(
+            partition
+                .reader()
+                .aborted_transactions(&slice)?
+                .iter()
+                .map(|aborted| {
+                    AbortedTransaction::default()
+                        .with_producer_id(aborted.producer_id.0.into())
+                        .with_first_offset(aborted.first_offset.0)
+                })
+                .collect(),
+        ),
+    };
+    Ok((
+        Records {
+            ranges: slice.ranges,
+            len: slice.len,
+        },
+        aborted,
+    ))
+}

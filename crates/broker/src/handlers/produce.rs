@@ -1,0 +1,261 @@
+//! Produce, versions 3-13: append the batches of producers.
+//!
+//! *Behaviour*: every batch is checked once ([`ValidBatch::check`]) and then appended as it came. Versions 0-2 are
+//! announced but not served: librdkafka decides by them whether a broker knows compression (KAFKA-18659). With acks=0
+//! there is no response at all; an error then closes the connection, which makes the client refresh its metadata.
+//! With acks=all the answer waits for all in-sync replicas, of which there is one: this broker.
+//!
+//! *Versions*: 3 brings the transactional id; 7 zstd (KIP-110); 8 errors by record (KIP-467); 9 flexible; 10 the current
+//! leader in the response (KIP-951); 12 implicit adding to transactions (KIP-890); 13 topic ids (KIP-516).
+
+use ottla_protocol::ResponseError;
+use ottla_protocol::api as wire;
+use ottla_protocol::ids::{PartitionIndex, Timestamp, TopicId};
+use ottla_protocol::kafka_protocol::protocol::StrBytes;
+use ottla_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use ottla_protocol::messages::produce_response::{
+    BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
+};
+use ottla_protocol::messages::{ApiKey, ProduceRequest, ProduceResponse};
+use ottla_protocol::record::{InvalidBatch, ValidBatch};
+use ottla_storage::append::{AppendInfo, AppendOrigin};
+use ottla_storage::error::AppendError;
+
+use super::{Answer, Api, Refusal, Reply, error_code};
+use crate::broker::Broker;
+use crate::network::request::RequestContext;
+use crate::partition::manager::Topic;
+
+const ACKS_NONE: i16 = 0;
+const ACKS_ALL: i16 = -1;
+
+/// The API's place in [`super::APIS`].
+pub const API: Api = Api {
+    key: ApiKey::Produce,
+    name: "Produce",
+    announced_min: 0,
+    min: 3,
+    max: 13,
+    run: |broker, context, version, mut body| -> Answer<'_> {
+        Box::pin(async move {
+            let request = wire::decode_request::<ProduceRequest>(&mut body, version)?;
+            drop(body);
+            let acks = request.acks;
+            let response = handle(broker, context, version, request).await;
+            if acks == ACKS_NONE {
+                return match first_error(&response) {
+                    Some(error) => Err(Refusal::UnacknowledgedFailure(error)),
+                    None => Ok(Reply::None),
+                };
+            }
+            let key = ApiKey::Produce as i16;
+            Ok(Reply::Bytes(wire::encode_response(
+                key,
+                version,
+                context.correlation_id,
+                &response,
+            )?))
+        })
+    },
+};
+
+async fn handle(
+    broker: &Broker,
+    context: &RequestContext<'_>,
+    version: i16,
+    request: ProduceRequest,
+) -> ProduceResponse {
+    let mut responses = Vec::with_capacity(request.topic_data.len());
+    for data in request.topic_data {
+        let mut answer = TopicProduceResponse::default()
+            .with_name(data.name.clone())
+            .with_topic_id(data.topic_id);
+        answer.partition_responses = match find_topic(broker, version, &data) {
+            Ok(topic) => {
+                let produce = TopicProduce {
+                    broker,
+                    context,
+                    version,
+                    acks: request.acks,
+                    topic: &topic,
+                };
+                produce.append_all(data.partition_data).await
+            }
+            Err(error) => data
+                .partition_data
+                .iter()
+                .map(|partition| refuse(partition.index, error, None))
+                .collect(),
+        };
+        responses.push(answer);
+    }
+    ProduceResponse::default().with_responses(responses)
+}
+
+fn find_topic(
+    broker: &Broker,
+    version: i16,
+    data: &TopicProduceData,
+) -> Result<std::sync::Arc<Topic>, ResponseError> {
+    if version >= 13 {
+        broker
+            .partitions()
+            .topic_by_id(TopicId(data.topic_id))
+            .ok_or(ResponseError::UnknownTopicId)
+    } else {
+        broker
+            .partitions()
+            .topic(&data.name)
+            .ok_or(ResponseError::UnknownTopicOrPartition)
+    }
+}
+
+/// One topic's share of a request.
+struct TopicProduce<'a> {
+    broker: &'a Broker,
+    context: &'a RequestContext<'a>,
+    version: i16,
+    acks: i16,
+    topic: &'a Topic,
+}
+
+impl TopicProduce<'_> {
+    async fn append_all(
+        &self,
+        partitions: Vec<PartitionProduceData>,
+    ) -> Vec<PartitionProduceResponse> {
+        self.topic.counters.produce_requested();
+        let mut responses = Vec::with_capacity(partitions.len());
+        for data in partitions {
+            let index = data.index;
+            responses.push(match self.append(data) {
+                Ok(info) => accept(index, &info),
+                Err(failure) => {
+                    self.tell(index, &failure);
+                    failure.response(index)
+                }
+            });
+            tokio::task::consume_budget().await;
+        }
+        responses
+    }
+
+    fn append(&self, data: PartitionProduceData) -> Result<AppendInfo, Failure> {
+        let partition = self.topic.partition(PartitionIndex(data.index))?;
+        self.check_request()?;
+        let now = self.broker.now();
+        let records = data.records.unwrap_or_default();
+        let batch = ValidBatch::check(records, &partition.rules().batch_rules(self.version, now))?;
+        // A producer gets a transactional id's producer id only from a transaction coordinator.
+        if batch.header().is_transactional() {
+            return Err(ResponseError::InvalidTxnState.into());
+        }
+        let (records, bytes) = (batch.header().records_count(), batch.size());
+        let info = partition.append(batch, AppendOrigin::Client, now)?;
+        if !info.duplicate {
+            self.topic
+                .counters
+                .batch_appended(u64::try_from(records).unwrap_or(0), bytes as u64);
+        }
+        Ok(info)
+    }
+
+    fn check_request(&self) -> Result<(), ResponseError> {
+        if !(ACKS_ALL..=1).contains(&self.acks) {
+            return Err(ResponseError::InvalidRequiredAcks);
+        }
+        if self.topic.internal && self.context.client() != "__admin_client" {
+            return Err(ResponseError::InvalidTopicException);
+        }
+        // min.insync.replicas counts no more replicas than there are (`Partition.effectiveMinIsr`), and the only one is here.
+        Ok(())
+    }
+
+    fn tell(&self, index: i32, failure: &Failure) {
+        self.topic.counters.produce_failed();
+        tracing::info!(client = self.context.client(), peer = %self.context.connection.peer_addr,
+            topic = %self.topic.name, partition = index, error = %failure.code, reason = failure.message.as_deref().unwrap_or(""),
+            "produce refused");
+    }
+}
+
+/// Why a partition's batch was not appended, as the producer is told.
+#[derive(Debug)]
+struct Failure {
+    code: ResponseError,
+    message: Option<String>,
+    record_errors: Vec<(i32, String)>,
+}
+
+impl Failure {
+    fn response(self, index: i32) -> PartitionProduceResponse {
+        let record_errors = self
+            .record_errors
+            .into_iter()
+            .map(|(batch_index, message)| {
+                BatchIndexAndErrorMessage::default()
+                    .with_batch_index(batch_index)
+                    .with_batch_index_error_message(Some(StrBytes::from_string(message)))
+            });
+        refuse(index, self.code, self.message).with_record_errors(record_errors.collect())
+    }
+}
+
+impl From<ResponseError> for Failure {
+    fn from(code: ResponseError) -> Self {
+        Self {
+            code,
+            message: None,
+            record_errors: Vec::new(),
+        }
+    }
+}
+
+impl From<InvalidBatch> for Failure {
+    fn from(invalid: InvalidBatch) -> Self {
+        Self {
+            code: invalid.error_code(),
+            message: Some(invalid.to_string()),
+            record_errors: invalid.record_errors().to_vec(),
+        }
+    }
+}
+
+impl From<AppendError> for Failure {
+    fn from(error: AppendError) -> Self {
+        Self {
+            code: error_code::of_append(&error),
+            message: Some(error.to_string()),
+            record_errors: Vec::new(),
+        }
+    }
+}
+
+fn accept(index: i32, info: &AppendInfo) -> PartitionProduceResponse {
+    PartitionProduceResponse::default()
+        .with_index(index)
+        .with_base_offset(info.base_offset.0)
+        .with_log_append_time_ms(info.log_append_time.0)
+        .with_log_start_offset(info.log_start_offset.0)
+}
+
+fn refuse(index: i32, code: ResponseError, message: Option<String>) -> PartitionProduceResponse {
+    PartitionProduceResponse::default()
+        .with_index(index)
+        .with_error_code(code.code())
+        .with_base_offset(-1)
+        .with_log_append_time_ms(Timestamp::NONE.0)
+        .with_log_start_offset(-1)
+        .with_error_message(message.map(StrBytes::from_string))
+}
+
+fn first_error(response: &ProduceResponse) -> Option<String> {
+    response.responses.iter().find_map(|topic| {
+        let failed = topic
+            .partition_responses
+            .iter()
+            .find(|partition| partition.error_code != 0)?;
+        let code = ResponseError::try_from_code(failed.error_code)?;
+        Some(format!("{}-{}: {code}", &*topic.name, failed.index))
+    })
+}

@@ -1,0 +1,43 @@
+//! What a broker does from time to time: flushes that are due, recovery points, files whose time has come.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::broker::Broker;
+use crate::partition::manager::PartitionManager;
+
+pub mod scheduler;
+
+/// How often logs are asked whether a flush is due.
+const FLUSH_PERIOD: Duration = Duration::from_secs(1);
+/// How often files are looked for that have outlived `file.delete.delay.ms`.
+const DELETE_PERIOD: Duration = Duration::from_secs(5);
+/// How often idle producers are looked for (`producer.id.expiration.check.interval.ms`).
+const EXPIRY_PERIOD: Duration = Duration::from_secs(600);
+
+/// Start all jobs. They end when the broker is asked to stop.
+pub fn start(broker: &Arc<Broker>) {
+    let checkpoint_ms = broker.config().log.log_flush_offset_checkpoint_interval_ms;
+    let checkpoint_period =
+        Duration::from_millis(u64::try_from(checkpoint_ms).unwrap_or(0).max(1000));
+    let job = |name: &'static str, period: Duration, work: fn(&PartitionManager)| {
+        let partitions = Arc::clone(broker.partitions());
+        scheduler::every(name, period, broker.shutdown(), move || work(&partitions));
+    };
+    job("flush", FLUSH_PERIOD, PartitionManager::flush_due);
+    job(
+        "checkpoint",
+        checkpoint_period,
+        PartitionManager::checkpoint,
+    );
+    job(
+        "delete files",
+        DELETE_PERIOD,
+        PartitionManager::delete_files,
+    );
+    job(
+        "expire producers",
+        EXPIRY_PERIOD,
+        PartitionManager::expire_producers,
+    );
+}

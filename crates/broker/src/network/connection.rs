@@ -1,0 +1,212 @@
+//! One client's connection: read a frame, let its API answer, send the answer, and again.
+//!
+//! Requests of a connection are handled one after the other, so answers leave in the order of the requests, and a
+//! client that pipelines has its next frames wait in the socket. A long poll therefore holds up what the same
+//! connection sent after it, as it does in Apache Kafka.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_protocol::api::{self, RequestPrefix};
+use socket2::SockRef;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+
+use crate::broker::Broker;
+use crate::handlers::{self, Api, Refusal, Reply};
+use crate::network::frame_reader::{Frame, FrameError, FrameReader};
+use crate::network::request::{ConnectionContext, RequestContext};
+use crate::network::send::Sender;
+use crate::telemetry::{ListenerMetrics, RequestTimes};
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum Closed {
+    #[error("closed by the client")]
+    ByClient,
+    #[error("idle for longer than connections.max.idle.ms")]
+    Idle,
+    #[error("the broker is shutting down")]
+    Shutdown,
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error("sending failed: {0}")]
+    Send(std::io::Error),
+}
+
+/// A connection and what it needs to serve its client.
+#[derive(Debug)]
+pub struct Connection {
+    broker: Arc<Broker>,
+    stream: TcpStream,
+    context: ConnectionContext,
+    reader: FrameReader,
+    max_idle: Duration,
+    metrics: Arc<ListenerMetrics>,
+}
+
+impl Connection {
+    /// Serve `stream`, which was accepted on `listener`.
+    ///
+    /// # Errors
+    /// When the socket is dead already.
+    pub fn new(
+        broker: Arc<Broker>,
+        stream: TcpStream,
+        listener: Arc<str>,
+        peer_addr: SocketAddr,
+    ) -> std::io::Result<Self> {
+        stream.set_nodelay(true)?;
+        let context = ConnectionContext {
+            listener,
+            local_addr: stream.local_addr()?,
+            peer_addr,
+        };
+        let metrics = broker.telemetry().network.listener(&context.listener);
+        metrics.connection_opened();
+        let limits = broker.network_limits();
+        let socket = SockRef::from(&stream);
+        limits
+            .send_buffer_bytes
+            .map_or(Ok(()), |bytes| socket.set_send_buffer_size(bytes))?;
+        limits
+            .receive_buffer_bytes
+            .map_or(Ok(()), |bytes| socket.set_recv_buffer_size(bytes))?;
+        let reader = FrameReader::new(limits.max_request_bytes, limits.request_memory.clone());
+        Ok(Self {
+            max_idle: limits.max_idle,
+            metrics,
+            broker,
+            stream,
+            context,
+            reader,
+        })
+    }
+
+    /// Serve until one side closes.
+    pub async fn run(mut self) {
+        let closed = self.serve().await;
+        let peer = self.context.peer_addr;
+        match closed {
+            Closed::ByClient | Closed::Idle | Closed::Shutdown => {
+                if matches!(closed, Closed::Idle) {
+                    self.metrics.idle_connection_closed();
+                }
+                tracing::debug!(%peer, reason = %closed, "connection closed")
+            }
+            Closed::Frame(FrameError::Io(_)) | Closed::Send(_) => {
+                tracing::debug!(%peer, reason = %closed, "connection lost")
+            }
+            Closed::Frame(FrameError::Truncated { .. }) => {
+                tracing::debug!(%peer, reason = %closed, "connection lost")
+            }
+            Closed::Frame(FrameError::Length { .. }) | Closed::Refused(_) => {
+                tracing::info!(%peer, listener = %self.context.listener, reason = %closed, "connection refused");
+            }
+        }
+    }
+
+    async fn serve(&mut self) -> Closed {
+        let mut idle = std::pin::pin!(tokio::time::sleep(self.max_idle));
+        while !self.broker.shutdown().is_requested() {
+            let frame = match self.next_frame(idle.as_mut()).await {
+                Ok(frame) => frame,
+                Err(closed) => return closed,
+            };
+            if let Err(closed) = self.answer(frame).await {
+                return closed;
+            }
+        }
+        Closed::Shutdown
+    }
+
+    async fn next_frame(&mut self, mut idle: std::pin::Pin<&mut Sleep>) -> Result<Frame, Closed> {
+        // The deadline is moved only when it fires, so that a busy connection never touches the timer wheel.
+        let waiting_since = Instant::now();
+        loop {
+            tokio::select! {
+                biased;
+                frame = self.reader.next(&self.stream) => return frame?.ok_or(Closed::ByClient),
+                () = self.broker.shutdown().requested() => return Err(Closed::Shutdown),
+                () = idle.as_mut() => {
+                    let deadline = waiting_since + self.max_idle;
+                    if deadline <= Instant::now() {
+                        return Err(Closed::Idle);
+                    }
+                    idle.as_mut().reset(deadline);
+                }
+            }
+        }
+    }
+
+    async fn answer(&self, frame: Frame) -> Result<(), Closed> {
+        let received = Instant::now();
+        let request_bytes = frame.bytes.len();
+        let prefix = RequestPrefix::read(&frame.bytes).ok_or(Refusal::NoHeader)?;
+        let api = handlers::find(prefix)?;
+        let reply = self.dispatch(api, prefix, frame).await?;
+        let handled = Instant::now();
+        self.send(reply).await.map_err(Closed::Send)?;
+        let times = RequestTimes {
+            local: handled - received,
+            response_send: handled.elapsed(),
+            ..RequestTimes::default()
+        };
+        let requests = &self.broker.telemetry().requests;
+        requests.request_done(
+            prefix.api_key,
+            api.name,
+            prefix.api_version,
+            request_bytes,
+            &times,
+        );
+        Ok(())
+    }
+
+    async fn send(&self, reply: Reply) -> std::io::Result<()> {
+        let sender = Sender::new(&self.stream, self.broker.cold_reads(), self.max_idle);
+        match reply {
+            Reply::None => Ok(()),
+            Reply::Bytes(bytes) => sender.send_bytes(&bytes).await,
+            Reply::Parts(parts) => {
+                let sent = sender.send_parts(parts).await?;
+                let network = &self.broker.telemetry().network;
+                network.bytes_sent_by_sendfile(sent.by_sendfile);
+                network.bytes_sent_by_copy(sent.by_copy);
+                Ok(())
+            }
+        }
+    }
+
+    async fn dispatch(
+        &self,
+        api: &Api,
+        prefix: RequestPrefix,
+        frame: Frame,
+    ) -> Result<Reply, Refusal> {
+        let mut body = frame.bytes.clone();
+        // The header of a version that is not known cannot be read beyond its fixed part; only ApiVersions gets here so.
+        let client_id = if api.serves(prefix.api_version) {
+            api::decode_request_header(&mut body)
+                .map_err(Refusal::Undecodable)?
+                .client_id
+        } else {
+            None
+        };
+        let context = RequestContext {
+            connection: &self.context,
+            client_id,
+            correlation_id: prefix.correlation_id,
+        };
+        (api.run)(&self.broker, &context, prefix.api_version, body).await
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.metrics.connection_closed();
+    }
+}

@@ -1,0 +1,205 @@
+//! A partition as the broker serves it: the log, how much of it is committed, and who waits for more.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
+
+use arc_swap::ArcSwap;
+use ottla_protocol::ResponseError;
+use ottla_protocol::ids::{LeaderEpoch, Offset, Timestamp, TopicId, TopicPartition};
+use ottla_protocol::record::validate::ValidBatch;
+use ottla_storage::append::{AppendInfo, AppendOrigin};
+use ottla_storage::error::{AppendError, ReadError};
+use ottla_storage::log_manager::PartitionLog;
+use ottla_storage::read::{LogReader, LogSlice};
+
+use crate::partition::topic_rules::TopicRules;
+use crate::partition::waiters::Waiters;
+
+pub mod manager;
+pub mod topic_rules;
+pub mod waiters;
+
+/// How far a consumer may read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// Up to the high watermark.
+    ReadUncommitted,
+    /// Up to the last stable offset: no record of a transaction that is still open.
+    ReadCommitted,
+}
+
+impl Isolation {
+    /// From the wire: 1 is read_committed.
+    pub fn from_wire(level: i8) -> Self {
+        if level == 1 {
+            Self::ReadCommitted
+        } else {
+            Self::ReadUncommitted
+        }
+    }
+}
+
+/// The partition's offsets, as one consistent enough view for a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartitionOffsets {
+    /// First offset that can be read.
+    pub log_start: Offset,
+    /// End of what is committed.
+    pub high_watermark: Offset,
+    /// End of what read_committed consumers may see.
+    pub last_stable: Offset,
+}
+
+/// A partition this broker leads.
+pub struct Partition {
+    /// Topic and index.
+    pub id: TopicPartition,
+    /// Id of the topic.
+    pub topic_id: TopicId,
+    log: Arc<PartitionLog>,
+    leader_epoch: AtomicI32,
+    high_watermark: AtomicI64,
+    rules: ArcSwap<TopicRules>,
+    waiters: Waiters,
+}
+
+impl Partition {
+    /// Lead the partition whose log is `log`. All that the log holds is committed: there is no other replica.
+    pub fn new(
+        id: TopicPartition,
+        topic_id: TopicId,
+        log: Arc<PartitionLog>,
+        leader_epoch: LeaderEpoch,
+        rules: Arc<TopicRules>,
+    ) -> Self {
+        let end = log.reader().log_end_offset();
+        Self {
+            id,
+            topic_id,
+            log,
+            leader_epoch: AtomicI32::new(leader_epoch.0),
+            high_watermark: AtomicI64::new(end.0),
+            rules: ArcSwap::new(rules),
+            waiters: Waiters::default(),
+        }
+    }
+
+    /// The topic's configuration as the append path needs it.
+    pub fn rules(&self) -> arc_swap::Guard<Arc<TopicRules>> {
+        self.rules.load()
+    }
+
+    /// Take over a changed configuration of the topic.
+    pub fn set_rules(&self, rules: Arc<TopicRules>) {
+        self.log.lock().set_config(rules.log.clone());
+        self.rules.store(rules);
+    }
+
+    /// Epoch in which this broker leads the partition.
+    pub fn leader_epoch(&self) -> LeaderEpoch {
+        LeaderEpoch(self.leader_epoch.load(Ordering::Acquire))
+    }
+
+    /// Lead in `epoch` from now on.
+    pub fn set_leader_epoch(&self, epoch: LeaderEpoch) {
+        self.leader_epoch.fetch_max(epoch.0, Ordering::AcqRel);
+    }
+
+    /// Consumers to be woken by the next append.
+    pub fn waiters(&self) -> &Waiters {
+        &self.waiters
+    }
+
+    /// Readers' view of the log.
+    pub fn reader(&self) -> &LogReader {
+        self.log.reader()
+    }
+
+    /// A shared readers' view of the log, for a thread of its own.
+    pub fn shared_reader(&self) -> Arc<LogReader> {
+        Arc::clone(self.log.reader())
+    }
+
+    /// Append `batch`; what was appended is committed when this returns.
+    ///
+    /// # Errors
+    /// The log's reasons to refuse it, with nothing changed.
+    pub fn append(
+        &self,
+        batch: ValidBatch,
+        origin: AppendOrigin,
+        now: Timestamp,
+    ) -> Result<AppendInfo, AppendError> {
+        let info = {
+            let mut log = self.log.lock();
+            let info = log.append(batch, self.leader_epoch(), origin, now)?;
+            self.high_watermark
+                .store(self.reader().log_end_offset().0, Ordering::Release);
+            info
+        };
+        self.waiters.wake_all();
+        Ok(info)
+    }
+
+    /// The offsets as they stand.
+    pub fn offsets(&self) -> PartitionOffsets {
+        let high_watermark = Offset(self.high_watermark.load(Ordering::Acquire));
+        let last_stable = self
+            .reader()
+            .first_unstable_offset()
+            .map_or(high_watermark, |open| open.min(high_watermark));
+        PartitionOffsets {
+            log_start: self.reader().log_start_offset(),
+            high_watermark,
+            last_stable,
+        }
+    }
+
+    /// End of what a consumer of that isolation level may see.
+    pub fn end_for(&self, isolation: Isolation) -> Offset {
+        let offsets = self.offsets();
+        match isolation {
+            Isolation::ReadUncommitted => offsets.high_watermark,
+            Isolation::ReadCommitted => offsets.last_stable,
+        }
+    }
+
+    /// Whole batches from `from` on, up to what `isolation` allows.
+    ///
+    /// # Errors
+    /// An offset before the log's start or behind the high watermark is out of range.
+    pub fn read(
+        &self,
+        from: Offset,
+        isolation: Isolation,
+        max_bytes: u32,
+        whole_first_batch: bool,
+    ) -> Result<LogSlice, ReadError> {
+        self.reader()
+            .read(from, self.end_for(isolation), max_bytes, whole_first_batch)
+    }
+
+    /// Check the leader epoch that a client believes in (KIP-320).
+    ///
+    /// # Errors
+    /// FENCED_LEADER_EPOCH when the client's is older than ours, UNKNOWN_LEADER_EPOCH when it is newer.
+    pub fn check_epoch(&self, client: LeaderEpoch) -> Result<(), ResponseError> {
+        let ours = self.leader_epoch();
+        if client == LeaderEpoch::NONE || client == ours {
+            Ok(())
+        } else if client < ours {
+            Err(ResponseError::FencedLeaderEpoch)
+        } else {
+            Err(ResponseError::UnknownLeaderEpoch)
+        }
+    }
+}
+
+impl std::fmt::Debug for Partition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Partition")
+            .field("id", &self.id)
+            .field("offsets", &self.offsets())
+            .finish_non_exhaustive()
+    }
+}
