@@ -15,9 +15,8 @@ use crate::broker::samples::BrokerSamples;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{BrokerConfig, Endpoint, SecurityProtocol};
 use crate::housekeeping;
-use crate::metadata::cache::MetadataCache;
-use crate::metadata::controller_client::ControllerClient;
 use crate::metadata::publisher::{MetadataError, RunningController};
+use crate::metadata::service::MetadataService;
 use crate::network::NetworkLimits;
 use crate::network::cold_read::ColdReads;
 use crate::network::listener::{ConnectionSlots, Listener};
@@ -40,11 +39,9 @@ pub struct Broker {
     clock: Arc<dyn Clock>,
     telemetry: Arc<Telemetry>,
     shutdown: Shutdown,
-    cluster_id: String,
     limits: NetworkLimits,
     cold_reads: ColdReads,
-    metadata: Arc<MetadataCache>,
-    controller: ControllerClient,
+    metadata: MetadataService,
     partitions: Arc<PartitionManager>,
 }
 
@@ -69,11 +66,6 @@ impl Broker {
         &self.shutdown
     }
 
-    /// Id of the cluster.
-    pub fn cluster_id(&self) -> &str {
-        &self.cluster_id
-    }
-
     /// What connections may take.
     pub fn network_limits(&self) -> &NetworkLimits {
         &self.limits
@@ -84,14 +76,9 @@ impl Broker {
         &self.cold_reads
     }
 
-    /// What is known of the cluster.
-    pub fn metadata(&self) -> &Arc<MetadataCache> {
+    /// The state of the cluster, and the way to change it.
+    pub fn metadata(&self) -> &MetadataService {
         &self.metadata
-    }
-
-    /// Where changes of the cluster are decided.
-    pub fn controller(&self) -> &ControllerClient {
-        &self.controller
     }
 
     /// The partitions this broker leads.
@@ -103,7 +90,7 @@ impl Broker {
 impl fmt::Debug for Broker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Broker")
-            .field("cluster_id", &self.cluster_id)
+            .field("cluster_id", &self.metadata.cluster_id)
             .finish_non_exhaustive()
     }
 }
@@ -229,6 +216,13 @@ impl RunningBroker {
             tracing::error!(%error, "the metadata log has failed: the broker stops");
             fatal.request();
         })?;
+        let metadata = MetadataService::new(
+            cluster_id.into(),
+            Arc::clone(&config),
+            cache,
+            client,
+            broker_epoch,
+        );
         let broker = Arc::new(Broker {
             limits: NetworkLimits::new(&config),
             cold_reads: ColdReads::new(
@@ -239,9 +233,7 @@ impl RunningBroker {
             clock,
             telemetry,
             shutdown,
-            cluster_id,
-            metadata: cache,
-            controller: client,
+            metadata,
             partitions,
         });
         broker.telemetry.add(Arc::new(BrokerSamples::new(&broker)));
@@ -278,7 +270,7 @@ impl RunningBroker {
 
     /// Id of the cluster.
     pub fn cluster_id(&self) -> &str {
-        self.broker.cluster_id()
+        &self.broker.metadata.cluster_id
     }
 
     /// Whether the data directories were formatted just now.
@@ -319,6 +311,7 @@ impl RunningBroker {
         }
         broker.telemetry.set_state(BrokerState::ShuttingDown);
         if broker
+            .metadata
             .controller
             .shut_down_broker(broker.config.node_id())
             .await

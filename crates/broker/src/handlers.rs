@@ -13,13 +13,8 @@ use crate::broker::Broker;
 use crate::network::request::RequestContext;
 use crate::network::send::Part;
 
-pub mod api_versions;
-pub mod error_code;
-pub mod fetch;
-pub mod list_offsets;
-pub mod produce;
-
 pub mod alter_configs;
+pub mod api_versions;
 pub mod authorized_operations;
 pub mod create_partitions;
 pub mod create_topics;
@@ -28,13 +23,17 @@ pub mod describe_cluster;
 pub mod describe_configs;
 pub mod describe_topic_partitions;
 pub mod elect_leaders;
+pub mod error_code;
+pub mod fetch;
 pub mod find_coordinator;
 pub mod incremental_alter_configs;
 pub mod init_producer_id;
+pub mod list_offsets;
 pub mod list_partition_reassignments;
 pub mod metadata;
 pub mod nodes;
 mod partition_view;
+pub mod produce;
 
 /// One Kafka API whose answer is a plain message.
 pub trait Handler {
@@ -128,7 +127,22 @@ pub static APIS: &[Api] = &[
     produce::API,
     fetch::API,
     api::<list_offsets::ListOffsets>(ApiKey::ListOffsets),
+    api::<metadata::Metadata>(ApiKey::Metadata),
+    api::<find_coordinator::FindCoordinator>(ApiKey::FindCoordinator),
     api_versions::API,
+    api::<create_topics::CreateTopics>(ApiKey::CreateTopics),
+    api::<delete_topics::DeleteTopics>(ApiKey::DeleteTopics),
+    api::<init_producer_id::InitProducerId>(ApiKey::InitProducerId),
+    api::<describe_configs::DescribeConfigs>(ApiKey::DescribeConfigs),
+    api::<alter_configs::AlterConfigs>(ApiKey::AlterConfigs),
+    api::<create_partitions::CreatePartitions>(ApiKey::CreatePartitions),
+    api::<elect_leaders::ElectLeaders>(ApiKey::ElectLeaders),
+    api::<incremental_alter_configs::IncrementalAlterConfigs>(ApiKey::IncrementalAlterConfigs),
+    api::<list_partition_reassignments::ListPartitionReassignments>(
+        ApiKey::ListPartitionReassignments,
+    ),
+    api::<describe_cluster::DescribeCluster>(ApiKey::DescribeCluster),
+    api::<describe_topic_partitions::DescribeTopicPartitions>(ApiKey::DescribeTopicPartitions),
 ];
 
 /// The API for a request, when its version is served.

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ottla_protocol::ids::{LeaderEpoch, Offset, Timestamp};
 use ottla_protocol::kafka_protocol::protocol::StrBytes;
 use ottla_protocol::messages::BrokerRegistrationRequest;
 use ottla_protocol::messages::broker_registration_request::{Feature, Listener};
@@ -18,9 +17,8 @@ use crate::metadata::controller::REGISTERED_FEATURES;
 use crate::metadata::format::{METADATA_DIR, activation_records, read_bootstrap};
 use crate::metadata::image::{MetadataImage, MetadataProvenance};
 use crate::metadata::loader::MetadataLoader;
-use crate::metadata::publisher::{EmbeddedController, RecordLog};
-use crate::metadata::raft_log::{LogReplay, MetadataLog, MetadataLogConfig, MetadataLogError};
-use crate::metadata::record::MetadataRecord;
+use crate::metadata::publisher::EmbeddedController;
+use crate::metadata::raft_log::{LogReplay, MetadataLog, MetadataLogConfig};
 
 /// Open the metadata log of `dirs` and lead it; a new one gets the records of a new cluster.
 pub(super) fn open(
@@ -132,36 +130,4 @@ fn limits(config: &BrokerConfig) -> MetadataLogConfig {
 
 fn failed(error: impl std::error::Error + Send + Sync + 'static) -> StartError {
     StartError::MetadataLog(Box::new(error))
-}
-
-impl RecordLog for MetadataLog {
-    type Error = MetadataLogError;
-
-    fn epoch(&self) -> LeaderEpoch {
-        self.epoch()
-    }
-
-    fn end_offset(&self) -> Offset {
-        self.end_offset()
-    }
-
-    fn append(&mut self, records: &[MetadataRecord], now: Timestamp) -> Result<(), Self::Error> {
-        self.append(records, now).map(|_| ())
-    }
-
-    fn should_snapshot(&self, now: Timestamp) -> bool {
-        self.should_snapshot(now)
-    }
-
-    fn snapshot(
-        &mut self,
-        records: Vec<MetadataRecord>,
-        now: Timestamp,
-    ) -> Result<(), Self::Error> {
-        self.snapshot(records, now).map(|_| ())
-    }
-
-    fn close(self) -> Result<(), Self::Error> {
-        self.close()
-    }
 }

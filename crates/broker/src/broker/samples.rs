@@ -25,7 +25,7 @@ impl BrokerSamples {
     pub(super) fn new(broker: &Broker) -> Self {
         Self {
             node_id: broker.config.node.node_id,
-            metadata: Arc::clone(&broker.metadata),
+            metadata: Arc::clone(&broker.metadata.cache),
             partitions: Arc::clone(&broker.partitions),
         }
     }

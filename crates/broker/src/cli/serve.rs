@@ -17,6 +17,7 @@ use crate::config::BrokerConfig;
 use crate::config::report::Verdict;
 use crate::preflight;
 use crate::shutdown::{Shutdown, Signals};
+use crate::supervisor;
 use crate::telemetry::http::{HttpContext, HttpServer};
 use crate::telemetry::{BrokerState, Telemetry, log};
 
@@ -180,7 +181,9 @@ async fn run_broker(
     } else {
         started.log();
     }
+    supervisor::notify(supervisor::State::Ready);
     shutdown.requested().await;
+    supervisor::notify(supervisor::State::Stopping);
     match broker.stop().await {
         Ok(()) => Exit::Success,
         Err(error) => fail(Exit::Io, &format!("not stopped cleanly: {error}")),

@@ -78,7 +78,7 @@ fn answer(
     let mut response =
         ApiVersionsResponse::default().with_api_keys(APIS.iter().map(announce).collect());
     if version >= 3 {
-        let image = broker.metadata().load();
+        let image = broker.metadata().image();
         let offset = image.provenance.last_contained_offset;
         response.supported_features = supported_features(version);
         response.finalized_features_epoch = offset.0;

@@ -2,14 +2,38 @@
 //!
 //! Versions 0-3, which differ in encoding and throttling only. Every topic of the request is in the answer.
 
+use std::ops::RangeInclusive;
+
 use ottla_protocol::ResponseError;
 use ottla_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
 use ottla_protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse};
 
+use super::Handler;
+use crate::broker::Broker;
 use crate::metadata::service::MetadataService;
+use crate::network::request::RequestContext;
+
+/// The API.
+#[derive(Debug)]
+pub struct CreatePartitions;
+
+impl Handler for CreatePartitions {
+    type Request = CreatePartitionsRequest;
+    const NAME: &'static str = "CreatePartitions";
+    const VERSIONS: RangeInclusive<i16> = 0..=3;
+
+    async fn handle(
+        broker: &Broker,
+        _: &RequestContext<'_>,
+        _: i16,
+        request: CreatePartitionsRequest,
+    ) -> CreatePartitionsResponse {
+        answer(broker.metadata(), request).await
+    }
+}
 
 /// Answer a request.
-pub async fn answer(
+async fn answer(
     metadata: &MetadataService,
     request: CreatePartitionsRequest,
 ) -> CreatePartitionsResponse {

@@ -4,17 +4,38 @@
 //! replicas and all effective configs. v7: topic ids. The client's timeout is not looked at: a single node answers when
 //! its disk has.
 
+use std::ops::RangeInclusive;
+
 use ottla_protocol::ResponseError;
 use ottla_protocol::messages::create_topics_response::CreatableTopicResult;
 use ottla_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
 
+use super::Handler;
+use crate::broker::Broker;
 use crate::metadata::service::MetadataService;
+use crate::network::request::RequestContext;
+
+/// The API.
+#[derive(Debug)]
+pub struct CreateTopics;
+
+impl Handler for CreateTopics {
+    type Request = CreateTopicsRequest;
+    const NAME: &'static str = "CreateTopics";
+    const VERSIONS: RangeInclusive<i16> = 2..=7;
+
+    async fn handle(
+        broker: &Broker,
+        _: &RequestContext<'_>,
+        _: i16,
+        request: CreateTopicsRequest,
+    ) -> CreateTopicsResponse {
+        answer(broker.metadata(), request).await
+    }
+}
 
 /// Answer a request.
-pub async fn answer(
-    metadata: &MetadataService,
-    request: CreateTopicsRequest,
-) -> CreateTopicsResponse {
+async fn answer(metadata: &MetadataService, request: CreateTopicsRequest) -> CreateTopicsResponse {
     let names: Vec<_> = request
         .topics
         .iter()

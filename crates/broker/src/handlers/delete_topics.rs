@@ -2,14 +2,38 @@
 //!
 //! Versions 1-6. v3: a code of its own when deletion is switched off. v6: topics by id.
 
+use std::ops::RangeInclusive;
+
 use ottla_protocol::ResponseError;
 use ottla_protocol::messages::delete_topics_response::DeletableTopicResult;
 use ottla_protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse};
 
+use super::Handler;
+use crate::broker::Broker;
 use crate::metadata::service::MetadataService;
+use crate::network::request::RequestContext;
+
+/// The API.
+#[derive(Debug)]
+pub struct DeleteTopics;
+
+impl Handler for DeleteTopics {
+    type Request = DeleteTopicsRequest;
+    const NAME: &'static str = "DeleteTopics";
+    const VERSIONS: RangeInclusive<i16> = 1..=6;
+
+    async fn handle(
+        broker: &Broker,
+        _: &RequestContext<'_>,
+        version: i16,
+        request: DeleteTopicsRequest,
+    ) -> DeleteTopicsResponse {
+        answer(broker.metadata(), version, request).await
+    }
+}
 
 /// Answer a request.
-pub async fn answer(
+async fn answer(
     metadata: &MetadataService,
     version: i16,
     request: DeleteTopicsRequest,

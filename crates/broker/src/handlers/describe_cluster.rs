@@ -3,23 +3,47 @@
 //! Versions 0-2. v1: the client says which kind of endpoint it believes to talk to (KIP-919). v2: fenced brokers, if
 //! asked for.
 
+use std::ops::RangeInclusive;
+
 use ottla_protocol::ResponseError;
 use ottla_protocol::kafka_protocol::protocol::StrBytes;
 use ottla_protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use ottla_protocol::messages::{BrokerId, DescribeClusterRequest, DescribeClusterResponse};
 
+use super::Handler;
 use super::authorized_operations;
 use super::nodes::{Node, nodes};
+use crate::broker::Broker;
 use crate::metadata::service::MetadataService;
 use crate::network::request::ConnectionContext;
+use crate::network::request::RequestContext;
 
 /// `EndpointType.BROKER`.
 const BROKER: i8 = 1;
 /// `EndpointType.CONTROLLER`.
 const CONTROLLER: i8 = 2;
 
+/// The API.
+#[derive(Debug)]
+pub struct DescribeCluster;
+
+impl Handler for DescribeCluster {
+    type Request = DescribeClusterRequest;
+    const NAME: &'static str = "DescribeCluster";
+    const VERSIONS: RangeInclusive<i16> = 0..=2;
+
+    async fn handle(
+        broker: &Broker,
+        context: &RequestContext<'_>,
+        version: i16,
+        request: DescribeClusterRequest,
+    ) -> DescribeClusterResponse {
+        answer(broker.metadata(), context.connection, version, &request)
+    }
+}
+
 /// Answer a request.
-pub fn answer(
+fn answer(
     metadata: &MetadataService,
     connection: &ConnectionContext,
     version: i16,

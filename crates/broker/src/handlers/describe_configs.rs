@@ -4,6 +4,8 @@
 //! documentation if asked for. Null and empty lists of keys both ask for all, as in Kafka. Values of passwords are
 //! null.
 
+use std::ops::RangeInclusive;
+
 use ottla_protocol::ResponseError;
 use ottla_protocol::kafka_protocol::protocol::StrBytes;
 use ottla_protocol::messages::describe_configs_request::DescribeConfigsResource;
@@ -12,20 +14,39 @@ use ottla_protocol::messages::describe_configs_response::{
 };
 use ottla_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 
+use super::Handler;
+use crate::broker::Broker;
 use crate::config::dynamic::{self, ConfigEntry, ConfigSource, Layers};
 use crate::config::{self, KEYS, Key, TOPIC_KEYS};
 use crate::metadata::controller::topic_name;
 use crate::metadata::image::{ConfigResourceType, MetadataImage};
 use crate::metadata::service::MetadataService;
+use crate::network::request::RequestContext;
 
 /// An error of one resource, with Kafka's message.
 type Failure = (ResponseError, Option<String>);
 
+/// The API.
+#[derive(Debug)]
+pub struct DescribeConfigs;
+
+impl Handler for DescribeConfigs {
+    type Request = DescribeConfigsRequest;
+    const NAME: &'static str = "DescribeConfigs";
+    const VERSIONS: RangeInclusive<i16> = 0..=4;
+
+    async fn handle(
+        broker: &Broker,
+        _: &RequestContext<'_>,
+        _: i16,
+        request: DescribeConfigsRequest,
+    ) -> DescribeConfigsResponse {
+        answer(broker.metadata(), &request)
+    }
+}
+
 /// Answer a request.
-pub fn answer(
-    metadata: &MetadataService,
-    request: &DescribeConfigsRequest,
-) -> DescribeConfigsResponse {
+fn answer(metadata: &MetadataService, request: &DescribeConfigsRequest) -> DescribeConfigsResponse {
     let image = metadata.image();
     let results = request.resources.iter().map(|resource| {
         let query = Query {

@@ -3,6 +3,8 @@
 //! Version 0. Topics come by name; where a page ends the cursor names the next partition. An empty list of topics asks
 //! for all of them. A page has at most the partitions the client asks for, and `max.request.partition.size.limit`.
 
+use std::ops::RangeInclusive;
+
 use std::collections::BTreeSet;
 
 use ottla_protocol::ResponseError;
@@ -15,16 +17,38 @@ use ottla_protocol::messages::{
     DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse, TopicName,
 };
 
+use super::Handler;
 use super::authorized_operations;
 use super::nodes::{Node, nodes};
 use super::partition_view;
+use crate::broker::Broker;
 use crate::metadata::controller::topic_name;
 use crate::metadata::image::{MetadataImage, PartitionRegistration, TopicImage};
 use crate::metadata::service::MetadataService;
 use crate::network::request::ConnectionContext;
+use crate::network::request::RequestContext;
+
+/// The API.
+#[derive(Debug)]
+pub struct DescribeTopicPartitions;
+
+impl Handler for DescribeTopicPartitions {
+    type Request = DescribeTopicPartitionsRequest;
+    const NAME: &'static str = "DescribeTopicPartitions";
+    const VERSIONS: RangeInclusive<i16> = 0..=0;
+
+    async fn handle(
+        broker: &Broker,
+        context: &RequestContext<'_>,
+        _: i16,
+        request: DescribeTopicPartitionsRequest,
+    ) -> DescribeTopicPartitionsResponse {
+        answer(broker.metadata(), context.connection, &request)
+    }
+}
 
 /// Answer a request.
-pub fn answer(
+fn answer(
     metadata: &MetadataService,
     connection: &ConnectionContext,
     request: &DescribeTopicPartitionsRequest,

@@ -4,6 +4,11 @@
 //! clients ask again later. v1: transactional ids. v4: several keys at once. v6: share groups, which this broker does
 //! not have: INVALID_REQUEST, as Kafka answers where they are off.
 
+use std::ops::RangeInclusive;
+
+use super::Handler;
+use crate::broker::Broker;
+use crate::network::request::RequestContext;
 use ottla_protocol::ResponseError;
 use ottla_protocol::kafka_protocol::protocol::StrBytes;
 use ottla_protocol::messages::find_coordinator_response::Coordinator;
@@ -16,8 +21,27 @@ const TRANSACTION: i8 = 1;
 /// `Node.noNode`.
 const NO_NODE: i32 = -1;
 
+/// The API.
+#[derive(Debug)]
+pub struct FindCoordinator;
+
+impl Handler for FindCoordinator {
+    type Request = FindCoordinatorRequest;
+    const NAME: &'static str = "FindCoordinator";
+    const VERSIONS: RangeInclusive<i16> = 0..=6;
+
+    async fn handle(
+        _: &Broker,
+        _: &RequestContext<'_>,
+        version: i16,
+        request: FindCoordinatorRequest,
+    ) -> FindCoordinatorResponse {
+        answer(version, &request)
+    }
+}
+
 /// Answer a request.
-pub fn answer(version: i16, request: &FindCoordinatorRequest) -> FindCoordinatorResponse {
+fn answer(version: i16, request: &FindCoordinatorRequest) -> FindCoordinatorResponse {
     if version >= 4 {
         let coordinators = request.coordinator_keys.iter().map(|key| {
             let error = coordinator(request.key_type, key);

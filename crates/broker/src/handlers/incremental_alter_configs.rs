@@ -2,14 +2,38 @@
 //!
 //! Versions 0-1, which differ in encoding only. Decided by the controller; answered when the new values hold.
 
+use std::ops::RangeInclusive;
+
 use ottla_protocol::ResponseError;
 use ottla_protocol::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use ottla_protocol::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 
+use super::Handler;
+use crate::broker::Broker;
 use crate::metadata::service::MetadataService;
+use crate::network::request::RequestContext;
+
+/// The API.
+#[derive(Debug)]
+pub struct IncrementalAlterConfigs;
+
+impl Handler for IncrementalAlterConfigs {
+    type Request = IncrementalAlterConfigsRequest;
+    const NAME: &'static str = "IncrementalAlterConfigs";
+    const VERSIONS: RangeInclusive<i16> = 0..=1;
+
+    async fn handle(
+        broker: &Broker,
+        _: &RequestContext<'_>,
+        _: i16,
+        request: IncrementalAlterConfigsRequest,
+    ) -> IncrementalAlterConfigsResponse {
+        answer(broker.metadata(), request).await
+    }
+}
 
 /// Answer a request.
-pub async fn answer(
+async fn answer(
     metadata: &MetadataService,
     request: IncrementalAlterConfigsRequest,
 ) -> IncrementalAlterConfigsResponse {

@@ -4,16 +4,40 @@
 //! the one it had (KIP-360): so does Kafka. Transactional producers are sent to look for their coordinator, which
 //! does not exist yet. v3: the producer names its id and epoch. v6 (two-phase commit) is not served.
 
+use std::ops::RangeInclusive;
+
 use ottla_protocol::ResponseError;
 use ottla_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse, ProducerId};
 
+use super::Handler;
+use crate::broker::Broker;
 use crate::metadata::service::MetadataService;
+use crate::network::request::RequestContext;
 
 /// "None", of an id and of an epoch.
 const NONE: i16 = -1;
 
+/// The API.
+#[derive(Debug)]
+pub struct InitProducerId;
+
+impl Handler for InitProducerId {
+    type Request = InitProducerIdRequest;
+    const NAME: &'static str = "InitProducerId";
+    const VERSIONS: RangeInclusive<i16> = 0..=5;
+
+    async fn handle(
+        broker: &Broker,
+        _: &RequestContext<'_>,
+        _: i16,
+        request: InitProducerIdRequest,
+    ) -> InitProducerIdResponse {
+        answer(broker.metadata(), &request).await
+    }
+}
+
 /// Answer a request.
-pub async fn answer(
+async fn answer(
     metadata: &MetadataService,
     request: &InitProducerIdRequest,
 ) -> InitProducerIdResponse {

@@ -3,6 +3,8 @@
 //! Version 0. Nothing starts a reassignment here, but a data directory that comes from a cluster may be in the middle
 //! of one. Null topics ask for all; what is not being moved is not listed.
 
+use std::ops::RangeInclusive;
+
 use ottla_protocol::ids::PartitionIndex;
 use ottla_protocol::kafka_protocol::protocol::StrBytes;
 use ottla_protocol::messages::list_partition_reassignments_response::{
@@ -12,12 +14,34 @@ use ottla_protocol::messages::{
     ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse, TopicName,
 };
 
+use super::Handler;
 use super::partition_view::wire;
+use crate::broker::Broker;
 use crate::metadata::image::{PartitionRegistration, TopicImage};
 use crate::metadata::service::MetadataService;
+use crate::network::request::RequestContext;
+
+/// The API.
+#[derive(Debug)]
+pub struct ListPartitionReassignments;
+
+impl Handler for ListPartitionReassignments {
+    type Request = ListPartitionReassignmentsRequest;
+    const NAME: &'static str = "ListPartitionReassignments";
+    const VERSIONS: RangeInclusive<i16> = 0..=0;
+
+    async fn handle(
+        broker: &Broker,
+        _: &RequestContext<'_>,
+        _: i16,
+        request: ListPartitionReassignmentsRequest,
+    ) -> ListPartitionReassignmentsResponse {
+        answer(broker.metadata(), &request)
+    }
+}
 
 /// Answer a request.
-pub fn answer(
+fn answer(
     metadata: &MetadataService,
     request: &ListPartitionReassignmentsRequest,
 ) -> ListPartitionReassignmentsResponse {

@@ -9,6 +9,8 @@
 //! * v10: topic ids in the answer; v12: topics can be asked for by id, and names may be null only then.
 //! * v13: an error for the whole request.
 
+use std::ops::RangeInclusive;
+
 use ottla_protocol::ResponseError;
 use ottla_protocol::ids::{PartitionIndex, TopicId};
 use ottla_protocol::kafka_protocol::protocol::StrBytes;
@@ -21,16 +23,38 @@ use ottla_protocol::messages::metadata_response::{
 use ottla_protocol::messages::{CreateTopicsRequest, MetadataRequest, MetadataResponse, TopicName};
 use uuid::Uuid;
 
+use super::Handler;
 use super::authorized_operations;
 use super::nodes::{Node, nodes};
 use super::partition_view;
+use crate::broker::Broker;
 use crate::metadata::controller::topic_name;
 use crate::metadata::image::{MetadataImage, PartitionRegistration, TopicImage};
 use crate::metadata::service::MetadataService;
 use crate::network::request::ConnectionContext;
+use crate::network::request::RequestContext;
+
+/// The API.
+#[derive(Debug)]
+pub struct Metadata;
+
+impl Handler for Metadata {
+    type Request = MetadataRequest;
+    const NAME: &'static str = "Metadata";
+    const VERSIONS: RangeInclusive<i16> = 0..=13;
+
+    async fn handle(
+        broker: &Broker,
+        context: &RequestContext<'_>,
+        version: i16,
+        request: MetadataRequest,
+    ) -> MetadataResponse {
+        answer(broker.metadata(), context.connection, version, &request).await
+    }
+}
 
 /// Answer a request.
-pub async fn answer(
+async fn answer(
     metadata: &MetadataService,
     connection: &ConnectionContext,
     version: i16,
