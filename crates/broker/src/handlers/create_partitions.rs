@@ -33,7 +33,7 @@ impl Handler for CreatePartitions {
 }
 
 /// Answer a request.
-async fn answer(
+pub(crate) async fn answer(
     metadata: &MetadataService,
     request: CreatePartitionsRequest,
 ) -> CreatePartitionsResponse {

@@ -33,7 +33,7 @@ impl Handler for DeleteTopics {
 }
 
 /// Answer a request.
-async fn answer(
+pub(crate) async fn answer(
     metadata: &MetadataService,
     version: i16,
     request: DeleteTopicsRequest,

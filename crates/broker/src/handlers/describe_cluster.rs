@@ -43,7 +43,7 @@ impl Handler for DescribeCluster {
 }
 
 /// Answer a request.
-fn answer(
+pub(crate) fn answer(
     metadata: &MetadataService,
     connection: &ConnectionContext,
     version: i16,

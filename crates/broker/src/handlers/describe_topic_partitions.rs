@@ -48,7 +48,7 @@ impl Handler for DescribeTopicPartitions {
 }
 
 /// Answer a request.
-fn answer(
+pub(crate) fn answer(
     metadata: &MetadataService,
     connection: &ConnectionContext,
     request: &DescribeTopicPartitionsRequest,

@@ -6,6 +6,8 @@
 use std::ops::RangeInclusive;
 
 use ottla_protocol::ResponseError;
+use ottla_protocol::messages::elect_leaders_request::TopicPartitions;
+use ottla_protocol::messages::elect_leaders_response::{PartitionResult, ReplicaElectionResult};
 use ottla_protocol::messages::{ElectLeadersRequest, ElectLeadersResponse};
 
 use super::Handler;
@@ -25,20 +27,41 @@ impl Handler for ElectLeaders {
     async fn handle(
         broker: &Broker,
         _: &RequestContext<'_>,
-        _: i16,
+        version: i16,
         request: ElectLeadersRequest,
     ) -> ElectLeadersResponse {
-        answer(broker.metadata(), request).await
+        answer(broker.metadata(), version, request).await
     }
 }
 
 /// Answer a request.
-async fn answer(metadata: &MetadataService, request: ElectLeadersRequest) -> ElectLeadersResponse {
+pub(crate) async fn answer(
+    metadata: &MetadataService,
+    version: i16,
+    request: ElectLeadersRequest,
+) -> ElectLeadersResponse {
+    let named = request.topic_partitions.clone().unwrap_or_default();
     let stopped =
         || ElectLeadersResponse::default().with_error_code(ResponseError::NotController.code());
-    metadata
+    let response = metadata
         .controller
         .elect_leaders(request)
         .await
-        .unwrap_or_else(|_| stopped())
+        .unwrap_or_else(|_| stopped());
+    if version >= 1 || response.error_code == 0 {
+        return response;
+    }
+    // Version 0 has no error for the whole request.
+    let failure = |topic: TopicPartitions| {
+        let partition = |id: &i32| {
+            PartitionResult::default()
+                .with_partition_id(*id)
+                .with_error_code(response.error_code)
+        };
+        ReplicaElectionResult::default()
+            .with_partition_result(topic.partitions.iter().map(partition).collect())
+            .with_topic(topic.topic)
+    };
+    ElectLeadersResponse::default()
+        .with_replica_election_results(named.into_iter().map(failure).collect())
 }

@@ -41,7 +41,7 @@ impl Handler for FindCoordinator {
 }
 
 /// Answer a request.
-fn answer(version: i16, request: &FindCoordinatorRequest) -> FindCoordinatorResponse {
+pub(crate) fn answer(version: i16, request: &FindCoordinatorRequest) -> FindCoordinatorResponse {
     if version >= 4 {
         let coordinators = request.coordinator_keys.iter().map(|key| {
             let error = coordinator(request.key_type, key);

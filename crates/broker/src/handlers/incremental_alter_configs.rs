@@ -33,7 +33,7 @@ impl Handler for IncrementalAlterConfigs {
 }
 
 /// Answer a request.
-async fn answer(
+pub(crate) async fn answer(
     metadata: &MetadataService,
     request: IncrementalAlterConfigsRequest,
 ) -> IncrementalAlterConfigsResponse {

@@ -37,7 +37,7 @@ impl Handler for InitProducerId {
 }
 
 /// Answer a request.
-async fn answer(
+pub(crate) async fn answer(
     metadata: &MetadataService,
     request: &InitProducerIdRequest,
 ) -> InitProducerIdResponse {

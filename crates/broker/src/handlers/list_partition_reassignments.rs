@@ -41,7 +41,7 @@ impl Handler for ListPartitionReassignments {
 }
 
 /// Answer a request.
-fn answer(
+pub(crate) fn answer(
     metadata: &MetadataService,
     request: &ListPartitionReassignmentsRequest,
 ) -> ListPartitionReassignmentsResponse {

@@ -54,7 +54,7 @@ impl Handler for Metadata {
 }
 
 /// Answer a request.
-async fn answer(
+pub(crate) async fn answer(
     metadata: &MetadataService,
     connection: &ConnectionContext,
     version: i16,

@@ -67,3 +67,6 @@ impl MetadataService {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
