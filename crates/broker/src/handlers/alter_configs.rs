@@ -33,7 +33,10 @@ impl Handler for AlterConfigs {
 }
 
 /// Answer a request.
-pub(crate) async fn answer(metadata: &MetadataService, request: AlterConfigsRequest) -> AlterConfigsResponse {
+pub(crate) async fn answer(
+    metadata: &MetadataService,
+    request: AlterConfigsRequest,
+) -> AlterConfigsResponse {
     let resources = request.resources.iter();
     let named: Vec<_> = resources
         .map(|resource| (resource.resource_type, resource.resource_name.clone()))

@@ -35,7 +35,10 @@ impl Handler for CreateTopics {
 }
 
 /// Answer a request.
-pub(crate) async fn answer(metadata: &MetadataService, request: CreateTopicsRequest) -> CreateTopicsResponse {
+pub(crate) async fn answer(
+    metadata: &MetadataService,
+    request: CreateTopicsRequest,
+) -> CreateTopicsResponse {
     let names: Vec<_> = request
         .topics
         .iter()

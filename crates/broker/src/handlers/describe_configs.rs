@@ -46,7 +46,10 @@ impl Handler for DescribeConfigs {
 }
 
 /// Answer a request.
-pub(crate) fn answer(metadata: &MetadataService, request: &DescribeConfigsRequest) -> DescribeConfigsResponse {
+pub(crate) fn answer(
+    metadata: &MetadataService,
+    request: &DescribeConfigsRequest,
+) -> DescribeConfigsResponse {
     let image = metadata.image();
     let results = request.resources.iter().map(|resource| {
         let query = Query {

@@ -1,5 +1,5 @@
 use std::sync::Mutex;
-use std::task::Poll;
+use std::task::{Context, Waker};
 
 use ottla_protocol::kafka_protocol::protocol::StrBytes;
 use ottla_protocol::messages;
@@ -139,9 +139,8 @@ async fn calls_that_wait_together_share_one_append() {
     let calls =
         futures_util::future::join_all(names.iter().map(|name| client.create_topics(topic(name))));
     let mut calls = Box::pin(calls);
-    let all_sent =
-        std::future::poll_fn(|context| Poll::Ready(calls.as_mut().poll(context).is_pending()));
-    assert!(all_sent.await);
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(calls.as_mut().poll(&mut context).is_pending());
     drop(held);
     let responses = calls.await;
     assert!(
