@@ -190,7 +190,7 @@ impl Log {
         if position == 0 {
             self.roll.first_timestamp = Some(header.max_timestamp());
         }
-        self.assign_epoch(header.leader_epoch(), header.base_offset())?;
+        self.assign_epoch(header.leader_epoch(), header.base_offset());
         self.update_producers(header, marker)?;
         self.end = header.next_offset();
         self.unflushed += i64::from(header.last_offset_delta()) + 1;

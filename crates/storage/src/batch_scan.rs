@@ -11,7 +11,7 @@ use crate::fs::{File, read_up_to};
 
 /// Bytes read at once when every byte is needed.
 const CHUNK: usize = 1 << 20;
-/// Bytes read at once when the headers suffice.
+/// Bytes read at once when the headers suffice and batches are small: several headers then come with one read.
 const HEADER_CHUNK: usize = 16 << 10;
 /// Control batches are tiny; larger ones are not decoded.
 const MAX_CONTROL: usize = 64 << 10;
@@ -41,21 +41,23 @@ pub(crate) struct BatchScan<'a> {
     buffer: Vec<u8>,
     /// Where in the file the buffer begins.
     buffer_at: u64,
-    chunk: usize,
+    headers_only: bool,
+    /// Bytes worth reading for a header and those that follow it.
+    read_ahead: usize,
 }
 
 impl<'a> BatchScan<'a> {
     /// Walk from `from` to `end`, for the headers only.
     pub(crate) fn headers(file: &'a dyn File, from: u64, end: u64) -> Self {
-        Self::new(file, from, end, HEADER_CHUNK)
+        Self::new(file, from, end, true)
     }
 
     /// Walk from `from` to `end`, for all bytes.
     pub(crate) fn whole(file: &'a dyn File, from: u64, end: u64) -> Self {
-        Self::new(file, from, end, CHUNK)
+        Self::new(file, from, end, false)
     }
 
-    fn new(file: &'a dyn File, from: u64, end: u64, chunk: usize) -> Self {
+    fn new(file: &'a dyn File, from: u64, end: u64, headers_only: bool) -> Self {
         Self {
             file,
             next: from,
@@ -63,7 +65,8 @@ impl<'a> BatchScan<'a> {
             next_offset: Offset(0),
             buffer: Vec::new(),
             buffer_at: from,
-            chunk,
+            headers_only,
+            read_ahead: HEADER_LEN,
         }
     }
 
@@ -91,6 +94,9 @@ impl<'a> BatchScan<'a> {
         };
         self.next = batch.end();
         self.next_offset = header.next_offset();
+        // One header says how far the next one is: read ahead only when that brings some more with it.
+        let many = batch.size < HEADER_CHUNK as u64 / 4;
+        self.read_ahead = if many { HEADER_CHUNK } else { HEADER_LEN };
         Ok(Some(batch))
     }
 
@@ -99,7 +105,7 @@ impl<'a> BatchScan<'a> {
         let mut digest = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi);
         let mut at = batch.position + CRC_START as u64;
         while at < batch.end() {
-            let want = ((batch.end() - at) as usize).min(self.chunk);
+            let want = ((batch.end() - at) as usize).min(CHUNK);
             let piece = self.bytes(at, want)?;
             if piece.is_empty() {
                 return Ok(false);
@@ -124,7 +130,12 @@ impl<'a> BatchScan<'a> {
     fn bytes(&mut self, at: u64, len: usize) -> io::Result<&[u8]> {
         let held = self.buffer_at + self.buffer.len() as u64;
         if at < self.buffer_at || at + len as u64 > held {
-            let want = (self.chunk.max(len) as u64).min(self.end.saturating_sub(at)) as usize;
+            let ahead = if self.headers_only {
+                self.read_ahead
+            } else {
+                CHUNK
+            };
+            let want = (ahead.max(len) as u64).min(self.end.saturating_sub(at)) as usize;
             self.buffer.resize(want, 0);
             let read = read_up_to(self.file, &mut self.buffer, at)?;
             self.buffer.truncate(read);

@@ -3,13 +3,15 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ottla_protocol::ids::{Offset, Timestamp};
 
 use crate::error::AppendError;
 use crate::fs::{File, Fs, OpenMode};
+use crate::leader_epoch::LeaderEpochs;
 use crate::log::Log;
+use crate::partition_metadata;
 use crate::producer_state::snapshot;
 use crate::segment::Segment;
 
@@ -19,8 +21,14 @@ pub struct FlushPlan {
     upto: Offset,
     files: Vec<Arc<dyn File>>,
     fs: Arc<dyn Fs>,
-    dir: Option<PathBuf>,
-    dir_changes: u64,
+    dir: Arc<PathBuf>,
+    /// Names in the directory have changed; this many times.
+    dir_changes: Option<u64>,
+    /// The directory itself is new.
+    new_dir: bool,
+    /// The leader epochs as they are to be on disk, with the number of that version.
+    epochs: Option<(LeaderEpochs, u64)>,
+    saved_epochs: Arc<Mutex<u64>>,
 }
 
 impl FlushPlan {
@@ -31,7 +39,7 @@ impl FlushPlan {
 
     /// True when there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.files.is_empty() && self.dir.is_none()
+        self.files.is_empty() && self.dir_changes.is_none() && self.epochs.is_none()
     }
 
     /// Sync the files, and the directory when names in it have changed. May take long; needs no lock.
@@ -39,10 +47,30 @@ impl FlushPlan {
         for file in &self.files {
             file.sync_data()?;
         }
-        match &self.dir {
-            Some(dir) => self.fs.sync_dir(dir),
+        self.save_epochs()?;
+        if self.dir_changes.is_some() {
+            self.fs.sync_dir(&self.dir)?;
+        }
+        match self.dir.parent().filter(|_| self.new_dir) {
+            Some(parent) => self.fs.sync_dir(parent),
             None => Ok(()),
         }
+    }
+
+    fn save_epochs(&self) -> io::Result<()> {
+        let Some((epochs, version)) = &self.epochs else {
+            return Ok(());
+        };
+        // Of two plans that run at the same time the older must not have the last word.
+        let mut saved = self
+            .saved_epochs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if *saved < *version {
+            epochs.save(&*self.fs, &self.dir)?;
+            *saved = *version;
+        }
+        Ok(())
     }
 }
 
@@ -62,7 +90,8 @@ impl Log {
     ) -> Result<(), AppendError> {
         outcome.map_err(|error| self.fail(error))?;
         self.check_online()?;
-        self.dir_synced = self.dir_synced.max(plan.dir_changes);
+        self.dir_synced = self.dir_synced.max(plan.dir_changes.unwrap_or(0));
+        self.new_dir &= !plan.new_dir;
         // It may have been cut since.
         let upto = plan.upto.min(self.end);
         self.recovery_point = self.recovery_point.max(upto);
@@ -133,6 +162,10 @@ impl Log {
 
     fn plan_files(&mut self) -> io::Result<FlushPlan> {
         let mut files = Vec::new();
+        if self.new_dir && self.topic_id.is_some() {
+            let path = self.dir.join(partition_metadata::FILE_NAME);
+            files.push(self.fs.open(&path, OpenMode::Write)?);
+        }
         if self.recovery_point < self.end {
             for segment in &self.unsynced {
                 files.push(segment.log.get()?);
@@ -143,13 +176,20 @@ impl Log {
             files.push(self.active.log.get()?);
             push_txn_index(&self.active, &mut files)?;
         }
-        let dir = (self.dir_synced < self.dir_changes).then(|| self.dir.get().to_path_buf());
+        let saved = *self
+            .saved_epochs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let epochs_changed = saved < self.epochs_version;
         Ok(FlushPlan {
             upto: self.end,
             files,
             fs: Arc::clone(&self.fs),
-            dir,
-            dir_changes: self.dir_changes,
+            dir: self.dir.get(),
+            dir_changes: (self.dir_synced < self.dir_changes).then_some(self.dir_changes),
+            new_dir: self.new_dir,
+            epochs: epochs_changed.then(|| (self.epochs.clone(), self.epochs_version)),
+            saved_epochs: Arc::clone(&self.saved_epochs),
         })
     }
 

@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 use ottla_protocol::ids::{LeaderEpoch, Offset, Timestamp, TopicId};
 
@@ -49,6 +49,12 @@ pub struct Log {
     /// Counts the changes of names in the directory, and how many of them are on disk.
     pub(crate) dir_changes: u64,
     pub(crate) dir_synced: u64,
+    /// The directory or the topic id in it was created and is not known to be on disk.
+    pub(crate) new_dir: bool,
+    /// Counts the changes of the leader epochs, and which of them is on disk. A flush writes them; what it has not
+    /// written is in batches that recovery will scan.
+    pub(crate) epochs_version: u64,
+    pub(crate) saved_epochs: Arc<Mutex<u64>>,
     /// Records since the last flush, and when the first of them was seen by [`Log::flush_due`].
     pub(crate) unflushed: i64,
     pub(crate) unflushed_since: Option<Timestamp>,
@@ -156,8 +162,8 @@ impl Log {
     /// Note that `epoch` begins at the end of the log: what a new leader does before it appends.
     pub fn begin_epoch(&mut self, epoch: LeaderEpoch) -> Result<(), AppendError> {
         self.check_online()?;
-        self.assign_epoch(epoch, self.end)
-            .map_err(|error| self.fail(error))
+        self.assign_epoch(epoch, self.end);
+        Ok(())
     }
 
     /// The segments, oldest first.
@@ -198,18 +204,17 @@ impl Log {
         }
     }
 
-    pub(crate) fn assign_epoch(&mut self, epoch: LeaderEpoch, start: Offset) -> io::Result<()> {
+    pub(crate) fn assign_epoch(&mut self, epoch: LeaderEpoch, start: Offset) {
         if self.epochs.assign(epoch, start) {
-            self.publish_epochs()?;
+            self.publish_epochs();
         }
-        Ok(())
     }
 
-    /// Write the epochs to disk and show them to readers.
-    pub(crate) fn publish_epochs(&mut self) -> io::Result<()> {
-        self.epochs.save(&*self.fs, &self.dir.get())?;
+    /// Show the epochs to readers; the next flush writes them.
+    pub(crate) fn publish_epochs(&mut self) {
+        self.epochs_version += 1;
+        self.changed = true;
         self.reader.epochs.store(Arc::new(self.epochs.clone()));
-        Ok(())
     }
 
     pub(crate) fn publish_first_unstable(&self) {

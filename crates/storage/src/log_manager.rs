@@ -1,11 +1,12 @@
 //! All logs of the node (`LogManager.java`): opened in parallel, created, deleted, checkpointed, closed.
 //!
-//! It starts no thread of its own and reads no clock: the broker calls it, with the time. What it does to all logs, it
-//! does to one after the other, and a log that fails does not stop the rest.
+//! It has no thread of its own and reads no clock: the broker calls it, with the time. What it does to all logs, it does
+//! to several at a time, and a log that fails does not stop the rest.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use ottla_protocol::ids::{Offset, Timestamp, TopicId, TopicPartition};
@@ -69,6 +70,8 @@ pub struct LogManager {
     fs: Arc<dyn Fs>,
     dirs: Vec<Dir>,
     logs: RwLock<HashMap<TopicPartition, Arc<PartitionLog>>>,
+    /// How many logs are worked on at the same time.
+    threads: usize,
     doomed: Mutex<Vec<Doomed>>,
 }
 
@@ -198,15 +201,18 @@ impl LogManager {
     /// Flush every log that has changed and note its recovery point and start, so that the next start has little to
     /// scan. A log that fails goes offline, and its old recovery point stays.
     pub fn checkpoint(&self) -> io::Result<()> {
-        let mut changed = BTreeSet::new();
-        for log in self.list() {
+        let changed = Mutex::new(BTreeSet::new());
+        self.for_each(|log| {
             let plan = log.lock().checkpoint_plan();
             if let Ok(Some(plan)) = plan {
                 let outcome = plan.run();
-                let _offline = log.lock().flushed(&plan, outcome);
-                changed.insert(log.dir);
+                let mut locked = log.lock();
+                let _offline = locked.flushed(&plan, outcome);
+                locked.close_idle_files();
+                lock(&changed).insert(log.dir);
             }
-        }
+        });
+        let changed = changed.into_inner().unwrap_or_else(PoisonError::into_inner);
         changed
             .into_iter()
             .try_for_each(|dir| self.write_checkpoints(dir))
@@ -230,13 +236,14 @@ impl LogManager {
     /// Close all logs cleanly and mark the directories as such. A directory with a log that fails is not marked, so
     /// that the next start looks at it. The first error is returned when everything else is done.
     pub fn close(&self, broker_epoch: i64) -> io::Result<()> {
-        let mut failed = BTreeSet::new();
-        for log in self.list() {
+        let failed = Mutex::new(BTreeSet::new());
+        self.for_each(|log| {
             if let Err(error) = log.lock().close() {
                 tracing::error!(partition = %log.topic_partition, %error, "not closed cleanly");
-                failed.insert(log.dir);
+                lock(&failed).insert(log.dir);
             }
-        }
+        });
+        let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
         let close_dir = |dir: usize| {
             self.write_checkpoints(dir)?;
             match failed.contains(&dir) {
@@ -246,6 +253,21 @@ impl LogManager {
         };
         let outcomes: Vec<io::Result<()>> = (0..self.dirs.len()).map(close_dir).collect();
         outcomes.into_iter().collect()
+    }
+
+    /// Do something to every log, several at a time: syncs that wait for the disk together cost little more than one.
+    fn for_each(&self, work: impl Fn(&PartitionLog) + Sync) {
+        let logs = self.list();
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..self.threads.min(logs.len()) {
+                scope.spawn(|| {
+                    while let Some(log) = logs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        work(log);
+                    }
+                });
+            }
+        });
     }
 
     fn write_checkpoints(&self, dir: usize) -> io::Result<()> {
@@ -272,8 +294,12 @@ impl LogManager {
     }
 
     fn doomed(&self) -> MutexGuard<'_, Vec<Doomed>> {
-        self.doomed.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.doomed)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn check_topic_id(

@@ -47,23 +47,34 @@ impl OffsetIndex {
     /// behind. Without one, the start of the segment.
     pub(crate) fn lookup(&self, target: Offset) -> io::Result<OffsetPosition> {
         let relative = target.0 - self.base.0;
-        let (found, _) = self
+        // Entries lie about equally far apart, so the answer is near the same fraction of the way.
+        let last = self.index.last()?.map_or(0, |last| last.relative);
+        let guess = self.fraction(relative, last.into())?;
+        let found = self
             .index
-            .search(|entry| i64::from(entry.relative) <= relative, None)?;
+            .search(|entry| i64::from(entry.relative) <= relative, guess)?;
         Ok(self.absolute(found))
     }
 
     /// The last batch in the index that starts at or before `position`.
     pub(crate) fn lookup_position(&self, position: u32, size: u32) -> io::Result<OffsetPosition> {
-        // Entries lie about equally far apart, so the answer is near the same fraction of the way.
-        let fraction = u64::from(position) * u64::from(self.index.len()?);
-        let guess = fraction
-            .checked_div(u64::from(size))
-            .map(|slot| slot as u32);
-        let (found, _) = self
+        let guess = self.fraction(position.into(), size.into())?;
+        let found = self
             .index
             .search(|entry| entry.position <= position, guess)?;
         Ok(self.absolute(found))
+    }
+
+    /// The slot that is as far into the index as `part` is into `whole`.
+    fn fraction(&self, part: i64, whole: i64) -> io::Result<Option<u32>> {
+        let count = i64::from(self.index.len()?);
+        // An index of garbage may even end below its base offset.
+        let whole = whole.max(0);
+        let slot = part
+            .clamp(0, whole)
+            .saturating_mul(count)
+            .checked_div(whole);
+        Ok(slot.and_then(|slot| u32::try_from(slot).ok()))
     }
 
     /// The last entry.

@@ -11,7 +11,7 @@ use std::path::Path;
 use ottla_protocol::ids::TopicId;
 
 use crate::error::OpenError;
-use crate::fs::{Fs, read_small, write_atomically};
+use crate::fs::{Fs, OpenMode, read_small, write_all_at};
 use crate::uuid_text;
 
 /// Name of the file.
@@ -32,14 +32,16 @@ pub fn parse(text: &str) -> Option<TopicId> {
     (version.trim() == "0" && !id.is_nil()).then_some(TopicId(id))
 }
 
-/// The topic id of the log in `dir`, if it has one.
+/// The topic id of the log in `dir`, if it has one. A file of nothing or of zeros is what a power cut leaves of one
+/// that was never synced.
 pub(crate) fn read(fs: &dyn Fs, dir: &Path) -> Result<Option<TopicId>, OpenError> {
     let path = dir.join(FILE_NAME);
     let io = |error| OpenError::Io {
         dir: dir.to_owned(),
         error,
     };
-    let Some(bytes) = read_small(fs, &path, MAX_FILE).map_err(io)? else {
+    let bytes = read_small(fs, &path, MAX_FILE).map_err(io)?;
+    let Some(bytes) = bytes.filter(|bytes| bytes.iter().any(|byte| *byte != 0)) else {
         return Ok(None);
     };
     let parsed = std::str::from_utf8(&bytes).ok().and_then(parse);
@@ -49,12 +51,13 @@ pub(crate) fn read(fs: &dyn Fs, dir: &Path) -> Result<Option<TopicId>, OpenError
     })
 }
 
-/// Compare the id in `dir` with the expected one, and write it there when there is none.
+/// Compare the id in `dir` with the expected one, and write it there when there is none. Returned with the id: that it
+/// was written, and has to be synced.
 pub(crate) fn check(
     fs: &dyn Fs,
     dir: &Path,
     expected: Option<TopicId>,
-) -> Result<Option<TopicId>, OpenError> {
+) -> Result<(Option<TopicId>, bool), OpenError> {
     match (read(fs, dir)?, expected) {
         (Some(found), Some(expected)) if found != expected => Err(OpenError::TopicId {
             dir: dir.to_owned(),
@@ -66,14 +69,16 @@ pub(crate) fn check(
                 dir: dir.to_owned(),
                 error,
             })?;
-            Ok(Some(expected))
+            Ok((Some(expected), true))
         }
-        (found, _) => Ok(found),
+        (found, _) => Ok((found, false)),
     }
 }
 
+/// Written without a sync: the first flush of the log does that.
 fn write(fs: &dyn Fs, dir: &Path, topic_id: TopicId) -> io::Result<()> {
-    write_atomically(fs, &dir.join(FILE_NAME), format(topic_id).as_bytes())
+    let file = fs.open(&dir.join(FILE_NAME), OpenMode::Truncate)?;
+    write_all_at(&*file, &[format(topic_id).as_bytes()], 0)
 }
 
 #[cfg(test)]

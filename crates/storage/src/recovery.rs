@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use ottla_protocol::ids::{Offset, Timestamp, TopicId};
 
@@ -74,6 +74,8 @@ pub(crate) struct Loading<'a> {
     pub(crate) segments: Vec<Arc<Segment>>,
     pub(crate) epochs: LeaderEpochs,
     pub(crate) epochs_changed: bool,
+    /// A segment was created because there was none that could be used.
+    pub(crate) begun: bool,
     pub(crate) recovered: Recovered,
 }
 
@@ -93,8 +95,9 @@ impl Log {
             dir: dir.to_owned(),
             error,
         };
-        create_durably(&*fs, dir).map_err(io)?;
-        let topic_id = partition_metadata::check(&*fs, dir, topic_id)?;
+        let new_dir = fs.stat(dir).map_err(io)?.is_none();
+        fs.create_dir(dir).map_err(io)?;
+        let (topic_id, id_written) = partition_metadata::check(&*fs, dir, topic_id)?;
         let files = files::tidy(&fs, dir).map_err(io)?;
         let mut loading = Loading {
             fs: &fs,
@@ -104,6 +107,7 @@ impl Log {
             segments: Vec::new(),
             epochs: LeaderEpochs::default(),
             epochs_changed: false,
+            begun: false,
             recovered: Recovered::default(),
         };
         loading.load_epochs().map_err(io)?;
@@ -114,7 +118,8 @@ impl Log {
             .load_producers(&files, end, now)
             .map_err(|error| read_error(dir, error))?;
         let recovered = loading.recovered.clone();
-        let log = Self::assemble(loading, topic_id, start, end, producers, now).map_err(io)?;
+        let mut log = Self::assemble(loading, topic_id, start, end, producers, now);
+        log.new_dir = new_dir || id_written;
         Ok((log, recovered))
     }
 
@@ -125,7 +130,7 @@ impl Log {
         end: Offset,
         (producers, snapshots): (ProducerState, BTreeSet<Offset>),
         now: Timestamp,
-    ) -> io::Result<Self> {
+    ) -> Self {
         let opening = loading.opening;
         let recovery_point = if opening.clean {
             end
@@ -140,8 +145,8 @@ impl Log {
             unsynced.pop();
         }
         let dir = loading.dir.get();
-        let changed = loading.recovered != Recovered::default() || !opening.clean;
-        let mut log = Self {
+        let changed = loading.recovered != Recovered::default() || !opening.clean || loading.begun;
+        let log = Self {
             fs: Arc::clone(loading.fs),
             dir: Arc::clone(&loading.dir),
             topic_id,
@@ -163,20 +168,21 @@ impl Log {
             unsynced,
             dir_changes: u64::from(changed),
             dir_synced: 0,
+            new_dir: false,
+            epochs_version: u64::from(loading.epochs_changed),
+            saved_epochs: Arc::new(Mutex::new(0)),
             unflushed: end.0 - recovery_point.0,
             unflushed_since: None,
-            changed,
+            changed: changed || loading.epochs_changed,
             garbage: Vec::new(),
             failure: None,
         };
-        if loading.epochs_changed {
-            log.publish_epochs()?;
-        }
         log.publish_first_unstable();
-        if opening.clean {
-            log.close_idle_files();
-        }
-        Ok(log)
+        // With ten thousand logs most stay idle: files are opened again when they are needed.
+        let set = log.reader.segments.load();
+        set.all().iter().for_each(|segment| segment.close_files());
+        drop(set);
+        log
     }
 }
 
@@ -259,7 +265,7 @@ impl Loading<'_> {
             let path = dir.join(file_name(base, suffix));
             self.fs.open(&path, OpenMode::Truncate)?;
         }
-        self.fs.sync_dir(&dir)?;
+        self.begun = true;
         let segment = Segment::new(self.fs, &self.dir, base, 0, 0);
         self.segments.push(Arc::new(segment));
         Ok(())

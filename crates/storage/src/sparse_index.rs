@@ -78,24 +78,21 @@ impl<E: IndexEntry> SparseIndex<E> {
         Ok(())
     }
 
-    /// The last entry that satisfies `before`, which is true for the first so many entries and false for the rest,
-    /// and the one behind it. `guess` is a slot near to which the answer is thought to lie.
+    /// The last entry that satisfies `before`, which is true for the first so many entries and false for the rest.
+    /// `guess` is a slot near to which the answer is thought to lie.
     pub(crate) fn search(
         &self,
         before: impl Fn(&E) -> bool,
         guess: Option<u32>,
-    ) -> io::Result<(Option<E>, Option<E>)> {
+    ) -> io::Result<Option<E>> {
         let state = self.read()?;
         if state.tail_start == 0 || state.tail.first().is_some_and(&before) {
             let count = state.tail.partition_point(before);
-            let found = count.checked_sub(1).map(|slot| state.tail[slot]);
-            return Ok((found, state.tail.get(count).copied()));
+            return Ok(count.checked_sub(1).map(|slot| state.tail[slot]));
         }
-        let behind = state.tail.first().copied();
         let stored = state.tail_start;
         drop(state);
-        let (found, next) = self.search_file(stored, &before, guess)?;
-        Ok((found, next.or(behind)))
+        self.search_file(stored, &before, guess)
     }
 
     /// Remove all entries from the first one on that does not satisfy `keep`.
@@ -143,7 +140,7 @@ impl<E: IndexEntry> SparseIndex<E> {
         self.store(&mut *self.write()?)
     }
 
-    /// Write out and hold nothing in memory, nor a descriptor: the segment is no longer written to.
+    /// Write out and hold nothing in memory: the segment is no longer written to.
     pub(crate) fn seal(&self) -> io::Result<()> {
         let mut state = self.write()?;
         self.store(&mut state)?;
@@ -176,6 +173,9 @@ impl<E: IndexEntry> SparseIndex<E> {
 
     fn store(&self, state: &mut State<E>) -> io::Result<()> {
         let unstored = (state.stored - state.tail_start) as usize;
+        if unstored == state.tail.len() {
+            return Ok(());
+        }
         let mut bytes = Vec::with_capacity((state.tail.len() - unstored) * E::SIZE);
         for entry in &state.tail[unstored..] {
             entry.encode(&mut bytes);
@@ -192,12 +192,11 @@ impl<E: IndexEntry> SparseIndex<E> {
         stored: u32,
         before: impl Fn(&E) -> bool,
         guess: Option<u32>,
-    ) -> io::Result<(Option<E>, Option<E>)> {
+    ) -> io::Result<Option<E>> {
         let file = self.file.get()?;
         // The answer is in [low, high): slots below low are before, those from high on are not.
         let (mut low, mut high) = (0, stored);
-        let mut below = None;
-        let mut above = None;
+        let mut found = None;
         let mut probe = guess.map(|slot| slot.saturating_sub(BLOCK / 2));
         while low < high {
             let from = probe.take().unwrap_or(low + (high - low) / 2);
@@ -214,14 +213,13 @@ impl<E: IndexEntry> SparseIndex<E> {
             let count = block.partition_point(&before);
             if count > 0 {
                 low = from + count as u32;
-                below = Some(block[count - 1]);
+                found = Some(block[count - 1]);
             }
             if count < block.len() {
                 high = from + count as u32;
-                above = Some(block[count]);
             }
         }
-        Ok((below, above))
+        Ok(found)
     }
 
     fn count_file(&self, stored: u32, keep: impl Fn(&E) -> bool) -> io::Result<u32> {

@@ -46,7 +46,7 @@ impl TimeIndex {
 
     /// The last entry whose timestamp is not above `target`. Without one, no timestamp and the base offset.
     pub(crate) fn lookup(&self, target: Timestamp) -> io::Result<TimestampOffset> {
-        let (found, _) = self
+        let found = self
             .index
             .search(|entry| entry.timestamp <= target.0, None)?;
         Ok(self.absolute(found))

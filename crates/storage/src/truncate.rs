@@ -65,7 +65,7 @@ impl Log {
             self.reader.log_start.store(offset.0, Ordering::Release);
             self.changed = true;
             if self.epochs.truncate_from_start(offset) {
-                self.publish_epochs()?;
+                self.publish_epochs();
             }
         }
         let set = self.reader.segments.load_full();
@@ -165,7 +165,8 @@ impl Log {
         self.unflushed = end.0 - self.recovery_point.0;
         self.changed = true;
         self.epochs.truncate_from_end(end);
-        self.publish_epochs()
+        self.publish_epochs();
+        Ok(())
     }
 
     fn rebuild_producers(

@@ -40,7 +40,7 @@ pub struct Loaded {
 }
 
 impl LogManager {
-    /// Open the logs in `dirs`, `threads` at a time. `decide` says how to open each one, by its name and the topic id in
+    /// Open the logs in `dirs`, `threads` at a time; as many are checkpointed and closed at a time later. `decide` says how to open each one, by its name and the topic id in
     /// its directory. From here on the directories no longer count as cleanly stopped.
     pub fn open(
         fs: Arc<dyn Fs>,
@@ -73,9 +73,9 @@ impl LogManager {
             next: AtomicUsize::new(0),
             done: Mutex::new(Done::default()),
         };
-        let threads = threads.clamp(1, work.found.len().max(1));
+        let threads = threads.max(1);
         std::thread::scope(|scope| {
-            for _ in 0..threads {
+            for _ in 0..threads.min(work.found.len()) {
                 scope.spawn(|| work.run(decide, now));
             }
         });
@@ -99,6 +99,7 @@ impl LogManager {
                 })
                 .collect(),
             logs: RwLock::new(done.logs),
+            threads,
             doomed: Mutex::new(doomed),
         };
         Ok((manager, done.loaded))
