@@ -21,6 +21,7 @@ pub mod create_topics;
 pub mod delete_topics;
 pub mod describe_cluster;
 pub mod describe_configs;
+pub mod describe_quorum;
 pub mod describe_topic_partitions;
 pub mod elect_leaders;
 pub mod error_code;
@@ -141,6 +142,7 @@ pub static APIS: &[Api] = &[
     api::<list_partition_reassignments::ListPartitionReassignments>(
         ApiKey::ListPartitionReassignments,
     ),
+    api::<describe_quorum::DescribeQuorum>(ApiKey::DescribeQuorum),
     api::<describe_cluster::DescribeCluster>(ApiKey::DescribeCluster),
     api::<describe_topic_partitions::DescribeTopicPartitions>(ApiKey::DescribeTopicPartitions),
 ];

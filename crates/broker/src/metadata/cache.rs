@@ -7,12 +7,14 @@ use ottla_protocol::ids::Offset;
 use tokio::sync::watch;
 
 use super::image::MetadataImage;
+use super::record::control::Voter;
 
 /// Where handlers find the state of the cluster. An image in it is usable: what it names has been set up.
 #[derive(Debug)]
 pub struct MetadataCache {
     image: ArcSwap<MetadataImage>,
     published: watch::Sender<Offset>,
+    voter: Option<Voter>,
 }
 
 impl MetadataCache {
@@ -22,7 +24,18 @@ impl MetadataCache {
         Self {
             image: ArcSwap::new(image),
             published,
+            voter: None,
         }
+    }
+
+    /// With the only voter of the metadata quorum, as the log names it.
+    pub(super) fn with_voter(self, voter: Option<Voter>) -> Self {
+        Self { voter, ..self }
+    }
+
+    /// The only voter of the metadata quorum; `None` when the log does not name its voters (`kraft.version` 0).
+    pub fn voter(&self) -> Option<&Voter> {
+        self.voter.as_ref()
     }
 
     /// The image, for the length of one look. Never held across an await.

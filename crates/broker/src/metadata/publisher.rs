@@ -26,6 +26,7 @@ use super::controller_client::{Call, ControllerClient};
 use super::delta::MetadataDelta;
 use super::image::{MetadataImage, MetadataProvenance, ReplayError};
 use super::loader::MetadataLoader;
+use super::record::control::Voter;
 use super::record::{AbortTransactionRecord, MetadataRecord};
 use crate::clock::Clock;
 use crate::config::BrokerConfig;
@@ -46,6 +47,9 @@ pub trait RecordLog: Send + 'static {
 
     /// Offset that the next record gets.
     fn end_offset(&self) -> Offset;
+
+    /// The only voter, where the log names the voters of its quorum.
+    fn voter(&self) -> Option<Voter>;
 
     /// Append `records`, all or none, and sync them.
     ///
@@ -132,7 +136,7 @@ impl<L: RecordLog> EmbeddedController<L> {
         config: Arc<BrokerConfig>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, MetadataError> {
-        let cache = Arc::new(MetadataCache::new(Arc::default()));
+        let cache = Arc::new(MetadataCache::new(Arc::default()).with_voter(log.voter()));
         let mut controller = Self {
             log,
             loader,

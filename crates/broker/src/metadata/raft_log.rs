@@ -30,6 +30,7 @@ use super::publisher::RecordLog;
 use super::quorum::{NotSoleVoter, Quorum};
 use super::quorum_state::QuorumStateError;
 use super::raft_batch::{self, DecodeBatchError, EncodeBatchError, LogState, MAX_BATCH_LEN};
+use super::record::control::Voter;
 use super::record::{MetadataRecord, MetadataVersion};
 use super::snapshot::{ReadSnapshotError, SnapshotId, SnapshotWriter, WriteSnapshotError};
 
@@ -358,6 +359,11 @@ impl RecordLog for MetadataLog {
 
     fn end_offset(&self) -> Offset {
         Self::end_offset(self)
+    }
+
+    fn voter(&self) -> Option<Voter> {
+        let voters = &self.quorum.voters.as_ref()?.voters;
+        voters.first().cloned()
     }
 
     fn append(

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use ottla_protocol::ids::{LeaderEpoch, Offset, Timestamp};
+use ottla_protocol::ids::{BrokerId, LeaderEpoch, Offset, Timestamp};
 use ottla_protocol::kafka_protocol::protocol::StrBytes;
 use ottla_protocol::messages;
 use ottla_protocol::messages::BrokerRegistrationRequest;
@@ -14,6 +14,7 @@ use super::image::MetadataImage;
 use super::loader::MetadataLoader;
 use super::publisher::{EmbeddedController, RecordLog};
 use super::record::MetadataRecord;
+use super::record::control::{Voter, VoterEndpoint};
 use super::service::MetadataService;
 use crate::clock::ManualClock;
 use crate::config::BrokerConfig;
@@ -47,6 +48,20 @@ impl RecordLog for MemoryLog {
 
     fn end_offset(&self) -> Offset {
         Offset(i64::try_from(self.disk.lock().unwrap().records.len()).unwrap())
+    }
+
+    fn voter(&self) -> Option<Voter> {
+        let endpoint = VoterEndpoint {
+            name: "CONTROLLER".into(),
+            host: "localhost".into(),
+            port: 9093,
+        };
+        Some(Voter {
+            voter_id: BrokerId(1),
+            voter_directory_id: Uuid::from_u128(500),
+            endpoints: vec![endpoint],
+            ..Default::default()
+        })
     }
 
     fn append(&mut self, records: &[MetadataRecord], _: Timestamp) -> Result<(), Self::Error> {

@@ -1,6 +1,8 @@
 //! What becomes of a partition's leader and in-sync replicas when a broker comes, leaves or crashes
 //! (`PartitionChangeBuilder`, without reassignments).
 
+use std::collections::BTreeMap;
+
 use ottla_protocol::ids::{BrokerId, PartitionIndex, TopicId};
 
 use super::Controller;
@@ -67,35 +69,38 @@ impl Controller<'_> {
             BrokerEvent::Comes(_) | BrokerEvent::None => !partition.has_leader(),
         };
         let mut records = Vec::new();
+        // Most topics have no configs of their own, and there may be very many of them.
+        let common = self.config_rules(&BTreeMap::new());
         for topic in self.image.topics.iter() {
-            let mut rules = None;
-            for (index, partition) in topic
+            let own = self.image.configs.topic(topic.name());
+            let rules = if own.is_empty() {
+                common
+            } else {
+                self.config_rules(own)
+            };
+            let concerned = topic
                 .partitions()
-                .filter(|(_, partition)| concerns(partition))
-            {
-                let rules = *rules.get_or_insert_with(|| self.rules(topic));
-                records.extend(
-                    self.change(topic.id(), index, partition, event, rules)
-                        .map(MetadataRecord::from),
-                );
-            }
+                .filter(|(_, partition)| concerns(partition));
+            records.extend(concerned.filter_map(|(index, partition)| {
+                let change = self.change(topic.id(), index, partition, event, rules)?;
+                Some(MetadataRecord::from(change))
+            }));
         }
         records
     }
 
+    /// The rules for elections in `topic`.
     pub(super) fn rules(&self, topic: &TopicImage) -> Rules {
-        let config = dynamic::topic_config(&self.layers(self.image.configs.topic(topic.name())));
-        let factor = topic
-            .partitions()
-            .next()
-            .map_or(1, |(_, partition)| partition.replicas.len());
+        self.config_rules(self.image.configs.topic(topic.name()))
+    }
+
+    fn config_rules(&self, own: &BTreeMap<String, String>) -> Rules {
+        let config = dynamic::topic_config(&self.layers(own));
         let version = self.image.features.metadata_version();
         Rules {
             has_elr: self.image.features.level(ELR_FEATURE) > 0
                 && version >= MetadataVersion::IBP_4_0_IV1,
-            min_isr: usize::try_from(config.min_insync_replicas)
-                .unwrap_or(1)
-                .min(factor),
+            min_isr: usize::try_from(config.min_insync_replicas).unwrap_or(1),
             unclean: config.unclean_leader_election_enable,
             prefers_first: false,
             bumps_on_shrink: version < MetadataVersion(12),
@@ -195,7 +200,7 @@ fn eligible(
     event: BrokerEvent,
     rules: Rules,
 ) -> Vec<BrokerId> {
-    if !rules.has_elr || isr.len() >= rules.min_isr {
+    if !rules.has_elr || isr.len() >= rules.min_isr.min(partition.replicas.len()) {
         return Vec::new();
     }
     let former = partition
