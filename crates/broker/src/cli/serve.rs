@@ -114,11 +114,11 @@ async fn serve(config: Arc<BrokerConfig>, started_at: Duration) -> Exit {
     let http_shutdown = Shutdown::new();
     let http = match start_http(&config, &telemetry, &http_shutdown).await {
         Ok(http) => http,
-        Err(reason) => return fail(Exit::Failure, &reason),
+        Err(reason) => return refuse(Exit::Failure, &reason),
     };
     tokio::select! {
         code = signals.second() => Exit::Signal(code),
-        exit = run_broker(config, telemetry, clock, shutdown, http, started_at) => exit,
+        exit = run_broker(config, telemetry, clock, shutdown, &signals, http, started_at) => exit,
     }
 }
 
@@ -151,6 +151,7 @@ async fn run_broker(
     telemetry: Arc<Telemetry>,
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
+    signals: &Signals,
     http: Option<SocketAddr>,
     started_at: Duration,
 ) -> Exit {
@@ -162,7 +163,7 @@ async fn run_broker(
     );
     let broker = match started.await {
         Ok(broker) => broker,
-        Err(error) => return fail(exit_code(&error), &error.to_string()),
+        Err(error) => return refuse(exit_code(&error), &error.to_string()),
     };
     let listeners = broker.addresses().iter();
     let started = Started {
@@ -184,17 +185,34 @@ async fn run_broker(
     supervisor::notify(supervisor::State::Ready);
     shutdown.requested().await;
     supervisor::notify(supervisor::State::Stopping);
+    tracing::info!("stopping");
     match broker.stop().await {
-        Ok(()) => Exit::Success,
-        Err(error) => fail(Exit::Io, &format!("not stopped cleanly: {error}")),
+        Ok(()) if signals.was_asked() => {
+            tracing::info!("stopped");
+            Exit::Success
+        }
+        Ok(()) => refuse(Exit::Failure, "stopped because of the error above"),
+        Err(error) => refuse(Exit::Io, &format!("not stopped cleanly: {error}")),
     }
 }
 
+/// Says in the log why there is no broker.
+fn refuse(exit: Exit, reason: &str) -> Exit {
+    tracing::error!("{reason}");
+    exit
+}
+
+/// What a restart would cure, for whoever supervises this process.
 fn exit_code(error: &StartError) -> Exit {
     match error {
         StartError::DataDir(DataDirError::Dir(LogDirError::Locked { .. })) => Exit::Locked,
+        StartError::DataDir(
+            DataDirError::ClusterId { .. }
+            | DataDirError::NodeId { .. }
+            | DataDirError::NoMetadata { .. },
+        )
+        | StartError::Protocol { .. } => Exit::Config,
         StartError::DataDir(_) | StartError::MetadataLog(_) | StartError::Metadata(_) => Exit::Io,
-        StartError::Protocol { .. } => Exit::Config,
         StartError::Listen { .. } | StartError::Io(_) => Exit::Failure,
     }
 }
