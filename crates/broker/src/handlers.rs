@@ -12,6 +12,7 @@ use ottla_protocol::messages::ApiKey;
 use crate::broker::Broker;
 use crate::network::request::RequestContext;
 use crate::network::send::Part;
+pub use response_errors::ResponseErrors;
 
 pub mod alter_configs;
 pub mod api_versions;
@@ -35,11 +36,12 @@ pub mod metadata;
 pub mod nodes;
 mod partition_view;
 pub mod produce;
+mod response_errors;
 
 /// One Kafka API whose answer is a plain message.
 pub trait Handler {
     /// The request message.
-    type Request: Request<Response: Send + Sync + 'static> + Send + 'static;
+    type Request: Request<Response: ResponseErrors + Send + Sync + 'static> + Send + 'static;
     /// The API's name as metrics and logs show it (`ApiKeys.name`).
     const NAME: &'static str;
     /// The versions that are announced and served.
@@ -188,6 +190,9 @@ fn run<'a, H: Handler>(
     Box::pin(async move {
         let request = wire::decode_request::<H::Request>(&mut body, version)?;
         let response = H::handle(broker, context, version, request).await;
+        let mut errors = broker.telemetry().requests.errors(H::Request::KEY, H::NAME);
+        response.count_errors(&mut errors);
+        drop(errors);
         Ok(Reply::Bytes(wire::encode_response(
             H::Request::KEY,
             version,

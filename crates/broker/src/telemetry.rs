@@ -5,10 +5,9 @@
 //! whoever counts (`RequestMetrics`, `TopicCounters`, ...); what is a state is asked for at the scrape (`Collect`).
 //! Nothing is sampled, drained or rendered between scrapes.
 //!
-//! Text and quantiles are our own (`page.rs`, `histogram.rs`). `metrics-exporter-prometheus` was measured first: its
-//! summaries keep three sketches of up to 32,768 bins each, so a broker that served fifteen APIs would hold tens of
-//! MiB of them, samples pile up between upkeep ticks that wake an idle process, and series of a deleted topic can only
-//! be timed out, not removed.
+//! `metrics-exporter-prometheus` writes the text, from a recorder that lives for one scrape (`page.rs`); quantiles are
+//! our own (`histogram.rs`). A recorder that stayed would keep three sketches of up to 32,768 bins for each summary (tens
+//! of MiB for fifteen APIs), wake an idle process for its upkeep, and show the series of a deleted topic until a timeout.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,13 +28,15 @@ pub mod process;
 pub mod request;
 pub mod sample;
 pub mod topic;
+pub mod waiting;
 
 pub use catalogue::Name;
 pub use connection::{ListenerMetrics, NetworkMetrics};
 pub use health::Health;
 pub use page::Page;
-pub use request::{RequestMetrics, RequestTimes};
+pub use request::{ErrorTally, RequestMetrics, RequestTimes};
 pub use topic::{TopicCounters, TopicMetrics};
+pub use waiting::WaitingMetrics;
 
 /// Something that knows a state worth showing. Asked at each scrape, never in between.
 pub trait Collect: Send + Sync {
@@ -69,6 +70,8 @@ pub struct Telemetry {
     pub topics: TopicMetrics,
     /// Connections by listener, and bytes by the way they left.
     pub network: NetworkMetrics,
+    /// Requests that wait.
+    pub waiting: WaitingMetrics,
     /// Whether the broker should get traffic.
     pub health: Health,
     state: AtomicU8,
@@ -88,6 +91,7 @@ impl Telemetry {
             requests: RequestMetrics::default(),
             topics: TopicMetrics::new(max_topics),
             network: NetworkMetrics::default(),
+            waiting: WaitingMetrics::default(),
             health: Health::default(),
             state: AtomicU8::new(BrokerState::NotRunning as u8),
             collectors: Mutex::new(collectors),
@@ -125,6 +129,7 @@ impl Telemetry {
         self.requests.collect(&mut page);
         self.topics.collect(&mut page);
         self.network.collect(&mut page);
+        self.waiting.collect(&mut page);
         let collectors = self
             .collectors
             .lock()

@@ -9,7 +9,7 @@ use crate::partition::Partition;
 use crate::partition::manager::{PartitionManager, Topic};
 use crate::telemetry::sample::{
     ControllerSample, LeaderSample, PartitionSample, PartitionTotals, QuorumSample,
-    write_controller,
+    write_controller, write_offline,
 };
 use crate::telemetry::{Collect, Page};
 
@@ -79,6 +79,8 @@ impl Collect for BrokerSamples {
             }
         }
         totals.write(page);
+        // Data directories are not taken offline as a whole yet.
+        write_offline(0, 0, page);
 
         let image = self.metadata.image();
         let topics = image

@@ -27,8 +27,9 @@ use ottla_storage::read::FileRange;
 use tokio::time::Instant;
 
 use super::error_code;
-use super::{Answer, Api, Reply};
+use super::{Answer, Api, Reply, ResponseErrors};
 use crate::broker::Broker;
+use crate::network::request::{RequestContext, Waited};
 use crate::network::send::Part;
 use crate::partition::manager::Topic;
 use crate::partition::waiters::Wakeup;
@@ -51,7 +52,10 @@ pub const API: Api = Api {
     run: |broker, context, version, mut body| -> Answer<'_> {
         Box::pin(async move {
             let request = wire::decode_request::<FetchRequest>(&mut body, version)?;
-            let fetched = handle(broker, version, &request).await;
+            let fetched = handle(broker, context, version, &request).await;
+            let mut errors = broker.telemetry().requests.errors(API.key as i16, API.name);
+            fetched.response.count_errors(&mut errors);
+            drop(errors);
             Ok(Reply::Parts(
                 fetched.into_parts(context.correlation_id, version)?,
             ))
@@ -88,7 +92,12 @@ impl Fetched {
     }
 }
 
-async fn handle(broker: &Broker, version: i16, request: &FetchRequest) -> Fetched {
+async fn handle(
+    broker: &Broker,
+    context: &RequestContext<'_>,
+    version: i16,
+    request: &FetchRequest,
+) -> Fetched {
     if request.session_id != NO_SESSION && request.session_epoch != FINAL_EPOCH {
         return Fetched::refuse(ResponseError::FetchSessionIdNotFound);
     }
@@ -99,7 +108,7 @@ async fn handle(broker: &Broker, version: i16, request: &FetchRequest) -> Fetche
         return Fetched::refuse(ResponseError::InvalidFetchSessionEpoch);
     }
     let fetch = Fetch::resolve(broker, version, request);
-    let read = fetch.wait_and_read(request).await;
+    let read = fetch.wait_and_read(request, &context.waited).await;
     fetch.respond(read)
 }
 
@@ -178,7 +187,7 @@ impl<'a> Fetch<'a> {
     }
 
     /// Read; when that gives too little, wait for an append or the deadline, and read again.
-    async fn wait_and_read(&self, request: &FetchRequest) -> Read {
+    async fn wait_and_read(&self, request: &FetchRequest, waited: &Waited) -> Read {
         let min_bytes = self.reachable_min_bytes(request);
         let read = self.read().await;
         let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
@@ -198,10 +207,17 @@ impl<'a> Fetch<'a> {
             if read.satisfies(min_bytes) {
                 return read;
             }
-            tokio::select! {
-                () = wakeup.woken() => {}
-                () = tokio::time::sleep_until(deadline) => return read,
-                () = self.broker.shutdown().requested() => return read,
+            let parked = self.broker.telemetry().waiting.park_fetch();
+            let parked_at = Instant::now();
+            let is_over = tokio::select! {
+                () = wakeup.woken() => false,
+                () = tokio::time::sleep_until(deadline) => true,
+                () = self.broker.shutdown().requested() => true,
+            };
+            waited.add(parked_at.elapsed());
+            drop(parked);
+            if is_over {
+                return read;
             }
         }
     }
@@ -274,9 +290,6 @@ impl<'a> Fetch<'a> {
             .await;
         let (records, aborted) = records.map_err(|error| error_code::of_read(&error))?;
         data.aborted_transactions = aborted;
-        if records.len > 0 {
-            topic.counters.bytes_fetched(records.len.into());
-        }
         Ok(PartitionRead { data, records })
     }
 
@@ -316,15 +329,22 @@ impl<'a> Fetch<'a> {
         let mut partitions = read.partitions.into_iter();
         let mut all_records = Vec::with_capacity(partitions.len());
         let mut responses = Vec::with_capacity(self.topics.len());
-        for (wanted, _) in &self.topics {
+        for (wanted, found) in &self.topics {
+            let mut bytes = 0;
+            let mut failures = 0;
             let mut topic = FetchableTopicResponse::default()
                 .with_topic(wanted.topic.clone())
                 .with_topic_id(wanted.topic_id);
             topic.partitions.reserve_exact(wanted.partitions.len());
             for PartitionRead { data, records } in partitions.by_ref().take(wanted.partitions.len())
             {
+                bytes += u64::from(records.len);
+                failures += u64::from(data.error_code != 0);
                 topic.partitions.push(data);
                 all_records.push(records);
+            }
+            if let Some(found) = found {
+                found.counters.fetched(bytes, failures);
             }
             responses.push(topic);
         }

@@ -8,6 +8,7 @@
 //! *Versions*: 3 brings the transactional id; 7 zstd (KIP-110); 8 errors by record (KIP-467); 9 flexible; 10 the current
 //! leader in the response (KIP-951); 12 implicit adding to transactions (KIP-890); 13 topic ids (KIP-516).
 
+use bytes::Bytes;
 use ottla_protocol::ResponseError;
 use ottla_protocol::api as wire;
 use ottla_protocol::ids::{PartitionIndex, Timestamp, TopicId};
@@ -21,10 +22,11 @@ use ottla_protocol::record::{InvalidBatch, ValidBatch};
 use ottla_storage::append::{AppendInfo, AppendOrigin};
 use ottla_storage::error::AppendError;
 
-use super::{Answer, Api, Refusal, Reply, error_code};
+use super::{Answer, Api, Refusal, Reply, ResponseErrors, error_code};
 use crate::broker::Broker;
 use crate::network::request::RequestContext;
 use crate::partition::manager::Topic;
+use crate::telemetry::topic::Refusal as Refused;
 
 const ACKS_NONE: i16 = 0;
 const ACKS_ALL: i16 = -1;
@@ -42,6 +44,9 @@ pub const API: Api = Api {
             drop(body);
             let acks = request.acks;
             let response = handle(broker, context, version, request).await;
+            let mut errors = broker.telemetry().requests.errors(API.key as i16, API.name);
+            response.count_errors(&mut errors);
+            drop(errors);
             if acks == ACKS_NONE {
                 return match first_error(&response) {
                     Some(error) => Err(Refusal::UnacknowledgedFailure(error)),
@@ -128,10 +133,11 @@ impl TopicProduce<'_> {
         let mut responses = Vec::with_capacity(partitions.len());
         for data in partitions {
             let index = data.index;
+            let bytes = data.records.as_ref().map_or(0, Bytes::len);
             responses.push(match self.append(data) {
                 Ok(info) => accept(index, &info),
                 Err(failure) => {
-                    self.tell(index, &failure);
+                    self.tell(index, bytes, &failure);
                     failure.response(index)
                 }
             });
@@ -171,8 +177,15 @@ impl TopicProduce<'_> {
         Ok(())
     }
 
-    fn tell(&self, index: i32, failure: &Failure) {
-        self.topic.counters.produce_failed();
+    fn tell(&self, index: i32, bytes: usize, failure: &Failure) {
+        let counters = &self.topic.counters;
+        counters.produce_failed();
+        match failure.code {
+            ResponseError::CorruptMessage => counters.batch_refused(Refused::Crc),
+            ResponseError::UnsupportedForMessageFormat => counters.batch_refused(Refused::Magic),
+            ResponseError::MessageTooLarge => counters.batch_too_large(bytes as u64),
+            _ => {}
+        }
         tracing::info!(client = self.context.client(), peer = %self.context.connection.peer_addr,
             topic = %self.topic.name, partition = index, error = %failure.code, reason = failure.message.as_deref().unwrap_or(""),
             "produce refused");

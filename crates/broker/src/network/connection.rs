@@ -16,7 +16,7 @@ use tokio::time::{Instant, Sleep};
 use crate::broker::Broker;
 use crate::handlers::{self, Api, Refusal, Reply};
 use crate::network::frame_reader::{Frame, FrameError, FrameReader};
-use crate::network::request::{ConnectionContext, RequestContext};
+use crate::network::request::{ConnectionContext, RequestContext, Waited};
 use crate::network::send::Sender;
 use crate::telemetry::{ListenerMetrics, RequestTimes};
 
@@ -147,11 +147,12 @@ impl Connection {
         let request_bytes = frame.bytes.len();
         let prefix = RequestPrefix::read(&frame.bytes).ok_or(Refusal::NoHeader)?;
         let api = handlers::find(prefix)?;
-        let reply = self.dispatch(api, prefix, frame).await?;
+        let (reply, remote) = self.dispatch(api, prefix, frame).await?;
         let handled = Instant::now();
         self.send(reply).await.map_err(Closed::Send)?;
         let times = RequestTimes {
-            local: handled - received,
+            local: (handled - received).saturating_sub(remote),
+            remote,
             response_send: handled.elapsed(),
             ..RequestTimes::default()
         };
@@ -186,7 +187,7 @@ impl Connection {
         api: &Api,
         prefix: RequestPrefix,
         frame: Frame,
-    ) -> Result<Reply, Refusal> {
+    ) -> Result<(Reply, Duration), Refusal> {
         let mut body = frame.bytes.clone();
         // The header of a version that is not known cannot be read beyond its fixed part; only ApiVersions gets here so.
         let client_id = if api.serves(prefix.api_version) {
@@ -200,8 +201,10 @@ impl Connection {
             connection: &self.context,
             client_id,
             correlation_id: prefix.correlation_id,
+            waited: Waited::default(),
         };
-        (api.run)(&self.broker, &context, prefix.api_version, body).await
+        let reply = (api.run)(&self.broker, &context, prefix.api_version, body).await?;
+        Ok((reply, context.waited.total()))
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use ottla_protocol::kafka_protocol::protocol::StrBytes;
 
@@ -25,6 +27,25 @@ pub struct RequestContext<'a> {
     pub client_id: Option<StrBytes>,
     /// Id that ties the response to the request.
     pub correlation_id: i32,
+    /// Time it spent waiting for something to happen.
+    pub waited: Waited,
+}
+
+/// Time a request spent waiting, for its metrics.
+#[derive(Debug, Default)]
+pub struct Waited(AtomicU64);
+
+impl Waited {
+    /// It waited this long (more).
+    pub fn add(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.0.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// How long it waited in all.
+    pub fn total(&self) -> Duration {
+        Duration::from_micros(self.0.load(Ordering::Relaxed))
+    }
 }
 
 impl RequestContext<'_> {

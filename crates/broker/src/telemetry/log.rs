@@ -1,6 +1,7 @@
 //! The log on standard error: `2026-11-21T02:13:39.123Z INFO network: message key=value`, or JSON, an object a line.
 
 use std::fmt;
+use std::io::IsTerminal;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use ottla_protocol::ids::Timestamp;
@@ -30,7 +31,8 @@ pub fn init(format: LogFormat, directives: &str) {
     let filter = EnvFilter::builder().parse_lossy(from_env.as_deref().unwrap_or(directives));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     // A second log would be a mistake of a test, not of a user.
     let _ = match format {
         LogFormat::Text => builder.event_format(Line).try_init(),

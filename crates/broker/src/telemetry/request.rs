@@ -118,10 +118,12 @@ impl RequestMetrics {
         }
     }
 
-    /// A response, or one entry of it, carried this error code; 0 is NONE.
-    pub fn answered_with(&self, api_key: i16, name: &'static str, error_code: i16) {
-        if let Some(api) = self.api(api_key, name) {
-            api.errors[index(error_code.saturating_add(1), ERRORS)].fetch_add(1, Ordering::Relaxed);
+    /// Counts the error codes of one response of this API.
+    pub fn errors(&self, api_key: i16, name: &'static str) -> ErrorTally<'_> {
+        ErrorTally {
+            api: self.api(api_key, name),
+            code: 0,
+            count: 0,
         }
     }
 
@@ -145,6 +147,44 @@ impl RequestMetrics {
         }
         page.whole(Name::RequestQueueSize, &[], 0);
         page.whole(Name::ResponseQueueSize, &[], 0);
+    }
+}
+
+/// The error codes of one response. A run of equal codes, which most responses are, costs one addition.
+#[derive(Debug)]
+pub struct ErrorTally<'a> {
+    api: Option<&'a ApiMetrics>,
+    code: i16,
+    count: u64,
+}
+
+impl ErrorTally<'_> {
+    /// An entry of the response has this code; 0 is NONE.
+    pub fn add(&mut self, error_code: i16) {
+        if error_code != self.code {
+            self.flush();
+            self.code = error_code;
+        }
+        self.count += 1;
+    }
+
+    /// Entries of the response have these codes.
+    pub fn add_all(&mut self, error_codes: impl IntoIterator<Item = i16>) {
+        error_codes.into_iter().for_each(|code| self.add(code));
+    }
+
+    fn flush(&mut self) {
+        if let Some(api) = self.api.filter(|_| self.count > 0) {
+            let counter = &api.errors[index(self.code.saturating_add(1), ERRORS)];
+            counter.fetch_add(self.count, Ordering::Relaxed);
+        }
+        self.count = 0;
+    }
+}
+
+impl Drop for ErrorTally<'_> {
+    fn drop(&mut self) {
+        self.flush();
     }
 }
 
@@ -283,12 +323,12 @@ mod tests {
             assert_eq!(error_name(code), name, "{code}");
         }
         let metrics = RequestMetrics::default();
-        metrics.answered_with(3, "Metadata", 3);
-        metrics.answered_with(3, "Metadata", -1);
+        metrics.errors(3, "Metadata").add_all([0, 0, 3, 3, 0, -1]);
+        metrics.errors(3, "Metadata").add(3);
         let text = render(&metrics);
         assert!(
             text.contains(
-                "errors_total{request=\"Metadata\",error=\"UNKNOWN_TOPIC_OR_PARTITION\"} 1"
+                "errors_total{request=\"Metadata\",error=\"UNKNOWN_TOPIC_OR_PARTITION\"} 3"
             )
         );
         assert!(
@@ -302,7 +342,7 @@ mod tests {
         for key in [i16::MIN, -1, 127, 128, i16::MAX] {
             for number in [i16::MIN, -1, 200, i16::MAX] {
                 metrics.request_done(key, "X", number, usize::MAX, &RequestTimes::default());
-                metrics.answered_with(key, "X", number);
+                metrics.errors(key, "X").add(number);
             }
         }
         assert!(render(&metrics).contains("version=\"23\""));

@@ -46,9 +46,16 @@ impl TopicCounters {
         self.bytes_in.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Record bytes were sent to a consumer.
-    pub fn bytes_fetched(&self, bytes: u64) {
-        self.bytes_out.fetch_add(bytes, Ordering::Relaxed);
+    /// A Fetch request named partitions of the topic: record bytes sent to the consumer, and partitions that failed.
+    pub fn fetched(&self, bytes: u64, failures: u64) {
+        self.fetch_requests.fetch_add(1, Ordering::Relaxed);
+        if bytes > 0 {
+            self.bytes_out.fetch_add(bytes, Ordering::Relaxed);
+        }
+        if failures > 0 {
+            self.failed_fetch_requests
+                .fetch_add(failures, Ordering::Relaxed);
+        }
     }
 
     /// A batch was refused because it is larger than max.message.bytes.
@@ -66,19 +73,9 @@ impl TopicCounters {
         self.produce_requests.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A Fetch request named a partition of the topic.
-    pub fn fetch_requested(&self) {
-        self.fetch_requests.fetch_add(1, Ordering::Relaxed);
-    }
-
     /// It failed for that partition.
     pub fn produce_failed(&self) {
         self.failed_produce_requests.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// It failed for that partition.
-    pub fn fetch_failed(&self) {
-        self.failed_fetch_requests.fetch_add(1, Ordering::Relaxed);
     }
 
     fn collect(&self, topic: &str, page: &mut Page) {
@@ -198,7 +195,7 @@ mod tests {
         let metrics = TopicMetrics::new(10);
         let counters = metrics.topic("a");
         counters.batch_appended(3, 300);
-        counters.bytes_fetched(50);
+        counters.fetched(50, 0);
         counters.batch_refused(Refusal::Crc);
         metrics.topic("a").batch_appended(1, 1);
         let text = render(&metrics);

@@ -1,0 +1,60 @@
+//! The error codes in a response, for the metric that counts them.
+
+use ottla_protocol::messages::*;
+
+use crate::telemetry::ErrorTally;
+
+/// A response that tells the error code of each of its entries, `NONE` included.
+pub trait ResponseErrors {
+    /// Counts them.
+    fn count_errors(&self, errors: &mut ErrorTally<'_>);
+}
+
+macro_rules! response_errors {
+    ($($response:ty: |$name:ident, $errors:ident| $count:expr;)*) => {
+        $(impl ResponseErrors for $response {
+            fn count_errors(&self, $errors: &mut ErrorTally<'_>) {
+                let $name = self;
+                $count
+            }
+        })*
+    };
+}
+
+response_errors! {
+    AlterConfigsResponse: |response, errors| errors.add_all(response.responses.iter().map(|r| r.error_code));
+    ApiVersionsResponse: |response, errors| errors.add(response.error_code);
+    CreatePartitionsResponse: |response, errors| errors.add_all(response.results.iter().map(|r| r.error_code));
+    CreateTopicsResponse: |response, errors| errors.add_all(response.topics.iter().map(|t| t.error_code));
+    DeleteTopicsResponse: |response, errors| errors.add_all(response.responses.iter().map(|t| t.error_code));
+    DescribeClusterResponse: |response, errors| errors.add(response.error_code);
+    DescribeConfigsResponse: |response, errors| errors.add_all(response.results.iter().map(|r| r.error_code));
+    DescribeTopicPartitionsResponse: |response, errors| errors.add_all(response.topics.iter().map(|t| t.error_code));
+    IncrementalAlterConfigsResponse: |response, errors| errors.add_all(response.responses.iter().map(|r| r.error_code));
+    InitProducerIdResponse: |response, errors| errors.add(response.error_code);
+    ListPartitionReassignmentsResponse: |response, errors| errors.add(response.error_code);
+    ElectLeadersResponse: |response, errors| {
+        errors.add(response.error_code);
+        let results = response.replica_election_results.iter();
+        errors.add_all(results.flat_map(|topic| &topic.partition_result).map(|partition| partition.error_code));
+    };
+    FetchResponse: |response, errors| {
+        errors.add(response.error_code);
+        let partitions = response.responses.iter().flat_map(|topic| &topic.partitions);
+        errors.add_all(partitions.map(|partition| partition.error_code));
+    };
+    // Up to version 3 the one coordinator stands in the response itself.
+    FindCoordinatorResponse: |response, errors| match response.coordinators.as_slice() {
+        [] => errors.add(response.error_code),
+        coordinators => errors.add_all(coordinators.iter().map(|coordinator| coordinator.error_code)),
+    };
+    ListOffsetsResponse: |response, errors| {
+        let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+        errors.add_all(partitions.map(|partition| partition.error_code));
+    };
+    MetadataResponse: |response, errors| errors.add_all(response.topics.iter().map(|t| t.error_code));
+    ProduceResponse: |response, errors| {
+        let partitions = response.responses.iter().flat_map(|topic| &topic.partition_responses);
+        errors.add_all(partitions.map(|partition| partition.error_code));
+    };
+}
