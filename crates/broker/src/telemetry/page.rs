@@ -145,7 +145,7 @@ mod tests {
         let mut page = page(true);
         page.whole(Name::BytesIn, &["a"], 1);
         page.signed(Name::RaftCurrentLeader, &[], -1);
-        page.whole(Name::BytesIn, &["b\"\\\n"], 2);
+        page.whole(Name::BytesIn, &["b\"\n"], 2);
         let text = page.finish();
         let mut families: Vec<&str> = text.trim().split("\n\n").collect();
         families.sort_unstable();
@@ -160,7 +160,7 @@ mod tests {
                 "# HELP kafka_server_brokertopicmetrics_bytesin_total Bytes appended from clients",
                 "# TYPE kafka_server_brokertopicmetrics_bytesin_total counter",
                 "kafka_server_brokertopicmetrics_bytesin_total{topic=\"a\"} 1",
-                "kafka_server_brokertopicmetrics_bytesin_total{topic=\"b\\\"\\\\\\n\"} 2",
+                "kafka_server_brokertopicmetrics_bytesin_total{topic=\"b\\\"\\n\"} 2",
             ]
         );
         assert!(
