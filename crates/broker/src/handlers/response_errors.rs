@@ -43,6 +43,42 @@ response_errors! {
         let partitions = response.responses.iter().flat_map(|topic| &topic.partitions);
         errors.add_all(partitions.map(|partition| partition.error_code));
     };
+    DeleteGroupsResponse: |response, errors| errors.add_all(response.results.iter().map(|g| g.error_code));
+    DescribeGroupsResponse: |response, errors| errors.add_all(response.groups.iter().map(|g| g.error_code));
+    DescribeLogDirsResponse: |response, errors| errors.add(response.error_code);
+    DescribeQuorumResponse: |response, errors| errors.add(response.error_code);
+    HeartbeatResponse: |response, errors| errors.add(response.error_code);
+    JoinGroupResponse: |response, errors| errors.add(response.error_code);
+    LeaveGroupResponse: |response, errors| errors.add(response.error_code);
+    ListGroupsResponse: |response, errors| errors.add(response.error_code);
+    SyncGroupResponse: |response, errors| errors.add(response.error_code);
+    UpdateFeaturesResponse: |response, errors| errors.add(response.error_code);
+    DeleteRecordsResponse: |response, errors| {
+        let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+        errors.add_all(partitions.map(|partition| partition.error_code));
+    };
+    DescribeProducersResponse: |response, errors| {
+        let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+        errors.add_all(partitions.map(|partition| partition.error_code));
+    };
+    OffsetCommitResponse: |response, errors| {
+        let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+        errors.add_all(partitions.map(|partition| partition.error_code));
+    };
+    OffsetForLeaderEpochResponse: |response, errors| {
+        let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+        errors.add_all(partitions.map(|partition| partition.error_code));
+    };
+    OffsetDeleteResponse: |response, errors| {
+        errors.add(response.error_code);
+        let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+        errors.add_all(partitions.map(|partition| partition.error_code));
+    };
+    // Up to version 7 the one group stands in the response itself.
+    OffsetFetchResponse: |response, errors| match response.groups.as_slice() {
+        [] => errors.add(response.error_code),
+        groups => errors.add_all(groups.iter().map(|group| group.error_code)),
+    };
     // Up to version 3 the one coordinator stands in the response itself.
     FindCoordinatorResponse: |response, errors| match response.coordinators.as_slice() {
         [] => errors.add(response.error_code),
