@@ -28,7 +28,7 @@ mod data_dirs;
 mod embedded_controller;
 mod samples;
 
-pub use data_dirs::DataDirError;
+pub use data_dirs::{DataDirError, format_data_dirs};
 
 /// How long the metadata log may take to be closed at a stop.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);

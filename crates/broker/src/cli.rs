@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 mod config;
 mod exit;
+mod format;
 mod healthcheck;
 mod load;
 mod metadata;
@@ -28,6 +29,20 @@ struct Cli {
 enum Command {
     /// Run the broker (the default)
     Serve(ConfigArgs),
+    /// Make new data directories; `serve` does it by itself
+    Format {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Id of the cluster, 22 characters of base64 in Apache Kafka; a new one by default
+        #[arg(short = 't', long, value_name = "ID")]
+        cluster_id: Option<String>,
+        /// Leave directories that are formatted as they are
+        #[arg(short = 'g', long)]
+        ignore_formatted: bool,
+        /// For scripts written for kafka-storage: a node always begins as the only controller
+        #[arg(short = 's', long, hide = true)]
+        standalone: bool,
+    },
     /// Check, print or document the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -89,6 +104,12 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let exit = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(args) => serve::run(&args),
+        Command::Format {
+            config,
+            cluster_id,
+            ignore_formatted,
+            standalone: _,
+        } => format::run(&config, cluster_id.as_deref(), ignore_formatted),
         Command::Config(ConfigCommand::Check { file, strict }) => config::check(file, strict),
         Command::Config(ConfigCommand::Print(args)) => config::print(&args),
         Command::Config(ConfigCommand::Docs) => config::docs(),

@@ -184,3 +184,61 @@ fn a_data_directory_that_is_a_file_ends_with_74() {
     let (code, said) = Process::start(dir.path(), &[]).end();
     assert_eq!(code, Some(74), "{said}");
 }
+
+#[test]
+fn directories_are_formatted_once_and_keep_their_cluster() {
+    let dir = tempfile::tempdir().unwrap();
+    let format = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_ottla"))
+            .arg("format")
+            .args(args)
+            .current_dir(dir.path())
+            .env_clear()
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    };
+    let id = "5L6g3nShT-eMCtK--X86sw";
+    let done = (Some(0), format!("./ottla-data: node 1, cluster {id}\n"));
+    assert_eq!(format(&["--cluster-id", id]), done);
+    let (code, said) = format(&["--cluster-id", id]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("already formatted"), "{said}");
+    assert_eq!(
+        format(&["-t", id, "--ignore-formatted", "--standalone"]),
+        done
+    );
+    let (code, said) = format(&["-t", "other", "-g"]);
+    assert_eq!(code, Some(78), "{said}");
+    assert!(said.contains("belongs to cluster 5L6g3nShT"), "{said}");
+
+    let mut process = Process::start(dir.path(), &[]);
+    assert_eq!(process.wait_for("ready")["cluster_id"], id);
+    assert_eq!(format(&["-g"]).0, Some(75), "the broker has the directory");
+    process.signal(Signal::SIGTERM);
+    assert_eq!(process.end().0, Some(0));
+}
+
+#[test]
+fn the_metadata_log_can_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut process = Process::start(dir.path(), &[]);
+    process.wait_for("ready");
+    process.signal(Signal::SIGTERM);
+    assert_eq!(process.end().0, Some(0));
+    let log = "ottla-data/__cluster_metadata-0/00000000000000000000.log";
+    let mut dump = Command::new(env!("CARGO_BIN_EXE_ottla"));
+    let output = dump
+        .args(["metadata", "dump", log])
+        .current_dir(dir.path())
+        .env_clear()
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success() && text.lines().count() > 3,
+        "{text}"
+    );
+    assert!(text.contains("REGISTER_BROKER_RECORD"), "{text}");
+}

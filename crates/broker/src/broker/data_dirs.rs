@@ -43,6 +43,18 @@ pub enum DataDirError {
         /// Its cluster.
         expected: String,
     },
+    /// The directories belong to another cluster than the configured one.
+    #[error(
+        "{dir} belongs to cluster {found}, but ottla.cluster.id (or CLUSTER_ID) is {expected}: leave it out, or use another directory"
+    )]
+    OtherCluster {
+        /// The first formatted directory.
+        dir: PathBuf,
+        /// Its cluster.
+        found: String,
+        /// The configured one.
+        expected: String,
+    },
     /// The directory is another node's.
     #[error(
         "{dir} belongs to node {found}, but node.id is {expected}: set node.id={found}, or use another directory"
@@ -97,7 +109,7 @@ impl DataDirs {
         }
         let known = common_identity(&dirs, config)?;
         let is_new = known.is_none();
-        let cluster_id = known.unwrap_or_else(|| TopicId(Uuid::new_v4()).to_string());
+        let cluster_id = known.unwrap_or_else(|| new_cluster_id(config));
         let metadata_dir = config.metadata_log_dir();
         // First, so that no crash leaves a cluster id without its metadata.
         dirs.sort_by_key(|dir| dir.path() != metadata_dir);
@@ -164,6 +176,18 @@ impl DataDirs {
     }
 }
 
+/// Format the data directories that are new, and give back the id of the cluster that all belong to.
+///
+/// # Errors
+/// They cannot be taken, written, or do not belong together.
+pub fn format_data_dirs(
+    fs: Arc<dyn Fs>,
+    config: &BrokerConfig,
+    now: Timestamp,
+) -> Result<String, DataDirError> {
+    DataDirs::open(&fs, config, now).map(|dirs| dirs.cluster_id)
+}
+
 /// The cluster that formatted directories belong to, checked to be one, and this node's.
 fn common_identity(dirs: &[LogDir], config: &BrokerConfig) -> Result<Option<String>, DataDirError> {
     let mut common: Option<(&Path, &str)> = None;
@@ -189,7 +213,24 @@ fn common_identity(dirs: &[LogDir], config: &BrokerConfig) -> Result<Option<Stri
             _ => common = Some((dir.path(), &meta.cluster_id)),
         }
     }
-    Ok(common.map(|(_, cluster_id)| cluster_id.to_owned()))
+    let configured = &config.ottla.ottla_cluster_id;
+    match common {
+        Some((dir, found)) if !configured.is_empty() && found != configured => {
+            Err(DataDirError::OtherCluster {
+                dir: dir.to_owned(),
+                found: found.to_owned(),
+                expected: configured.clone(),
+            })
+        }
+        _ => Ok(common.map(|(_, cluster_id)| cluster_id.to_owned())),
+    }
+}
+
+fn new_cluster_id(config: &BrokerConfig) -> String {
+    match config.ottla.ottla_cluster_id.as_str() {
+        "" => TopicId(Uuid::new_v4()).to_string(),
+        configured => configured.to_owned(),
+    }
 }
 
 /// `meta.properties` is written last: a directory that has one is complete.

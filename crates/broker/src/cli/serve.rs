@@ -205,14 +205,21 @@ fn refuse(exit: Exit, reason: &str) -> Exit {
 /// What a restart would cure, for whoever supervises this process.
 fn exit_code(error: &StartError) -> Exit {
     match error {
-        StartError::DataDir(DataDirError::Dir(LogDirError::Locked { .. })) => Exit::Locked,
-        StartError::DataDir(
-            DataDirError::ClusterId { .. }
-            | DataDirError::NodeId { .. }
-            | DataDirError::NoMetadata { .. },
-        )
-        | StartError::Protocol { .. } => Exit::Config,
-        StartError::DataDir(_) | StartError::MetadataLog(_) | StartError::Metadata(_) => Exit::Io,
+        StartError::DataDir(error) => exit_code_of_dir(error),
+        StartError::Protocol { .. } => Exit::Config,
+        StartError::MetadataLog(_) | StartError::Metadata(_) => Exit::Io,
         StartError::Listen { .. } | StartError::Io(_) => Exit::Failure,
+    }
+}
+
+/// The same for what is wrong with a data directory.
+pub(super) fn exit_code_of_dir(error: &DataDirError) -> Exit {
+    match error {
+        DataDirError::Dir(LogDirError::Locked { .. }) => Exit::Locked,
+        DataDirError::Dir(_) | DataDirError::Format { .. } => Exit::Io,
+        DataDirError::ClusterId { .. }
+        | DataDirError::NodeId { .. }
+        | DataDirError::NoMetadata { .. }
+        | DataDirError::OtherCluster { .. } => Exit::Config,
     }
 }
