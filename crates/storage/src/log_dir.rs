@@ -132,9 +132,9 @@ impl LogDir {
         Ok(())
     }
 
-    /// Write the marker of a clean stop.
+    /// Write the marker of a clean stop, as Kafka's `CleanShutdownFileHandler` does.
     pub fn mark_clean_shutdown(&self, broker_epoch: i64) -> io::Result<()> {
-        let text = format!("{{\"version\":\"0\",\"broker_epoch\":\"{broker_epoch}\"}}");
+        let text = format!("{{\"version\":0,\"brokerEpoch\":{broker_epoch}}}");
         write_atomically(
             &*self.fs,
             &self.path.join(CLEAN_SHUTDOWN_FILE),
@@ -183,12 +183,8 @@ fn read_meta(fs: &dyn Fs, path: &Path) -> Result<Option<MetaProperties>, LogDirE
 /// The broker epoch in the marker; -1 when it cannot be read, for the file itself is what counts.
 fn broker_epoch(bytes: &[u8]) -> i64 {
     let json: Option<serde_json::Value> = serde_json::from_slice(bytes).ok();
-    let epoch = json.as_ref().and_then(|json| json.get("broker_epoch"));
-    let number = epoch.and_then(|epoch| match epoch {
-        serde_json::Value::String(text) => text.parse().ok(),
-        other => other.as_i64(),
-    });
-    number.unwrap_or(-1)
+    let epoch = json.as_ref().and_then(|json| json.get("brokerEpoch"));
+    epoch.and_then(serde_json::Value::as_i64).unwrap_or(-1)
 }
 
 /// What the name of a directory says about it.
@@ -300,6 +296,9 @@ mod tests {
         };
         held.format(meta.clone()).unwrap();
         held.mark_clean_shutdown(17).unwrap();
+        // As Apache Kafka 4.1 and 4.3 write it; they read nothing else.
+        let marker = std::fs::read_to_string(path.join(CLEAN_SHUTDOWN_FILE)).unwrap();
+        assert_eq!(marker, r#"{"version":0,"brokerEpoch":17}"#);
         drop(held);
         let held = LogDir::open(Arc::clone(&fs), &path).unwrap();
         assert_eq!(
