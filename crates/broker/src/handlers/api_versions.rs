@@ -30,7 +30,7 @@ pub const API: Api = Api {
     max: MAX_VERSION,
     run: |broker, context, version, mut body| -> Answer<'_> {
         Box::pin(async move {
-            let (version, response) = if version > MAX_VERSION || version < 0 {
+            let (version, response) = if !(0..=MAX_VERSION).contains(&version) {
                 (0, unsupported_version())
             } else {
                 let request = wire::decode_request::<ApiVersionsRequest>(&mut body, version)?;
