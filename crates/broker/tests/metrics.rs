@@ -1,0 +1,144 @@
+//! What a client does shows in the metrics of a running broker.
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
+use bytes::Bytes;
+use ottla_broker::broker::RunningBroker;
+use ottla_broker::config::BrokerConfig;
+use ottla_protocol::api as wire;
+use ottla_protocol::ids::Timestamp;
+use ottla_protocol::kafka_protocol::protocol::{Request, StrBytes};
+use ottla_protocol::messages::create_topics_request::CreatableTopic;
+use ottla_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use ottla_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use ottla_protocol::messages::{
+    CreateTopicsRequest, FetchRequest, MetadataRequest, ProduceRequest, TopicName,
+};
+use ottla_protocol::record::BatchBuilder;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+async fn call<R: Request>(stream: &mut TcpStream, version: i16, request: &R) -> R::Response {
+    let frame = wire::encode_request(version, 1, "test", request).unwrap();
+    stream.write_all(&frame).await.unwrap();
+    let mut answer = vec![0; usize::try_from(stream.read_i32().await.unwrap()).unwrap()];
+    stream.read_exact(&mut answer).await.unwrap();
+    wire::decode_response::<R>(&mut Bytes::from(answer), version)
+        .unwrap()
+        .1
+}
+
+fn topic(name: &str) -> TopicName {
+    TopicName(StrBytes::from_string(name.to_owned()))
+}
+
+fn produce(records: Bytes) -> ProduceRequest {
+    let partition = PartitionProduceData::default()
+        .with_index(0)
+        .with_records(Some(records));
+    let topic = TopicProduceData::default()
+        .with_name(topic("t"))
+        .with_partition_data(vec![partition]);
+    ProduceRequest::default()
+        .with_acks(-1)
+        .with_timeout_ms(1000)
+        .with_topic_data(vec![topic])
+}
+
+fn fetch(offset: i64, max_wait_ms: i32) -> FetchRequest {
+    let partition = FetchPartition::default()
+        .with_fetch_offset(offset)
+        .with_partition_max_bytes(1 << 20);
+    let topic = FetchTopic::default()
+        .with_topic(topic("t"))
+        .with_partitions(vec![partition]);
+    let request = FetchRequest::default()
+        .with_replica_id((-1).into())
+        .with_session_epoch(-1)
+        .with_topics(vec![topic]);
+    request
+        .with_max_bytes(1 << 20)
+        .with_min_bytes(1)
+        .with_max_wait_ms(max_wait_ms)
+}
+
+#[tokio::test]
+async fn what_a_client_does_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let overrides = [
+        ("listeners", "PLAINTEXT://127.0.0.1:0"),
+        ("log.dirs", dir.path().to_str().unwrap()),
+    ];
+    let broker = RunningBroker::start(BrokerConfig::with_overrides(overrides).unwrap())
+        .await
+        .unwrap();
+    let mut stream = TcpStream::connect(broker.addresses()[0].1).await.unwrap();
+
+    let new = CreatableTopic::default()
+        .with_name(topic("t"))
+        .with_num_partitions(1)
+        .with_replication_factor(1);
+    let created = call(
+        &mut stream,
+        7,
+        &CreateTopicsRequest::default()
+            .with_topics(vec![new])
+            .with_timeout_ms(1000),
+    )
+    .await;
+    assert_eq!(created.topics[0].error_code, 0);
+    let mut batch = BatchBuilder::new();
+    for value in ["a", "b", "c"] {
+        batch.append(Timestamp(1), None, Some(value.as_bytes()));
+    }
+    let batch = batch.build().unwrap().to_bytes();
+    call(&mut stream, 9, &produce(batch.clone())).await;
+    let mut damaged = batch.to_vec();
+    *damaged.last_mut().unwrap() ^= 1;
+    call(&mut stream, 9, &produce(damaged.into())).await;
+    call(&mut stream, 12, &fetch(0, 0)).await;
+    call(&mut stream, 12, &fetch(3, 1)).await;
+    call(&mut stream, 12, &fetch(99, 0)).await;
+
+    // A request is counted after its response has been sent, so before the next one of the connection is read.
+    call(&mut stream, 9, &MetadataRequest::default()).await;
+
+    let text = broker.telemetry().render(true);
+    let size = batch.len();
+    let listener = "{listener=\"PLAINTEXT\",networkProcessor=\"0\"}";
+    for line in [
+        "kafka_server_brokertopicmetrics_messagesin_total{topic=\"t\"} 3",
+        &format!("kafka_server_brokertopicmetrics_bytesin_total{{topic=\"t\"}} {size}"),
+        &format!("kafka_server_brokertopicmetrics_bytesout_total{{topic=\"t\"}} {size}"),
+        "kafka_server_brokertopicmetrics_totalproducerequests_total{topic=\"t\"} 2",
+        "kafka_server_brokertopicmetrics_failedproducerequests_total{topic=\"t\"} 1",
+        "kafka_server_brokertopicmetrics_invalidmessagecrcrecords_total{topic=\"t\"} 1",
+        "kafka_server_brokertopicmetrics_totalfetchrequests_total{topic=\"t\"} 3",
+        "kafka_server_brokertopicmetrics_failedfetchrequests_total{topic=\"t\"} 1",
+        "kafka_network_requestmetrics_requests_total{request=\"Produce\",version=\"9\"} 2",
+        "kafka_network_requestmetrics_requests_total{request=\"Fetch\",version=\"12\"} 3",
+        "kafka_network_requestmetrics_errors_total{request=\"Produce\",error=\"NONE\"} 1",
+        "kafka_network_requestmetrics_errors_total{request=\"Produce\",error=\"CORRUPT_MESSAGE\"} 1",
+        "kafka_network_requestmetrics_errors_total{request=\"Fetch\",error=\"OFFSET_OUT_OF_RANGE\"} 1",
+        "kafka_network_requestmetrics_errors_total{request=\"CreateTopics\",error=\"NONE\"} 1",
+        "kafka_log_log_logendoffset{topic=\"t\",partition=\"0\"} 3",
+        "kafka_topic_partition_leader{topic=\"t\",partition=\"0\"} 1",
+        "kafka_controller_kafkacontroller_globaltopiccount 1",
+        "kafka_server_replicamanager_underminisrpartitioncount 0",
+        "kafka_server_kafkaserver_brokerstate 3",
+        &format!("ottla_sendfile_bytes_total{{tls=\"false\"}} {size}"),
+        &format!("kafka_server_socket_server_metrics_connection_count{listener} 1"),
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+    let remote = "kafka_network_requestmetrics_remotetimems_sum{request=\"Fetch\"} ";
+    let waited = text
+        .lines()
+        .find_map(|line| line.strip_prefix(remote))
+        .unwrap();
+    assert!(
+        waited.parse::<f64>().unwrap() >= 1.0,
+        "the fetch at the end waited: {waited} ms"
+    );
+    drop(stream);
+    broker.stop().await.unwrap();
+}
