@@ -1,7 +1,7 @@
 //! The content of a metadata log segment, snapshot or `bootstrap.checkpoint`, as JSON lines for people and tools.
 //!
 //! One object a record: `offset`, `epoch`, `timestamp` and then `type`, `version` and `data` as in
-//! [`super::record::json`]. Control records have `control` true. Secrets (SCRAM keys) are shown, as Kafka's
+//! [`super::record::json`]. Control records have `control` true besides. Secrets (SCRAM keys) are shown, as Kafka's
 //! `DumpLogSegments` does.
 
 use std::io::{self, Write};
@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use ottla_protocol::ids::Offset;
 use ottla_protocol::record::batch::BatchHeader;
 use ottla_storage::fs::Fs;
-use serde_json::{Value, json};
 
 use super::batch_file::{BatchFile, BatchFileError};
 use super::raft_batch::{self, DecodeBatchError, RawRecord};
@@ -84,27 +83,83 @@ pub fn dump(fs: &dyn Fs, path: &Path, out: &mut dyn Write) -> Result<(), DumpErr
     }
 }
 
-fn lines(header: &BatchHeader, body: &[u8]) -> Result<Vec<Value>, DecodeBatchError> {
+fn lines(header: &BatchHeader, body: &[u8]) -> Result<Vec<String>, DecodeBatchError> {
+    let epoch = header.leader_epoch();
     let mut lines = Vec::new();
     raft_batch::for_each_record(header, body, |record| {
+        let content = if header.is_control() {
+            control_to_json(&record.decode_control()?)
+        } else {
+            let (record, version) = record.decode_metadata()?;
+            to_json(&record, version)
+        };
         let RawRecord {
             offset, timestamp, ..
         } = record;
-        let mut line = json!({ "offset": offset.0, "epoch": header.leader_epoch().0, "timestamp": timestamp.0 });
-        let content = describe(header, &record)?;
-        if let (Value::Object(line), Value::Object(content)) = (&mut line, content) {
-            line.extend(content);
-        }
-        lines.push(line);
+        let control = if header.is_control() {
+            ",\"control\":true"
+        } else {
+            ""
+        };
+        // By hand, because serde_json would sort the keys and put `data` first.
+        lines.push(format!(
+            "{{\"offset\":{offset},\"epoch\":{epoch},\"timestamp\":{timestamp}{control},\"type\":{},\"version\":{},\"data\":{}}}",
+            content["type"], content["version"], content["data"]
+        ));
         Ok(())
     })?;
     Ok(lines)
 }
 
-fn describe(header: &BatchHeader, record: &RawRecord<'_>) -> Result<Value, DecodeBatchError> {
-    if header.is_control() {
-        return Ok(control_to_json(&record.decode_control()?));
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metadata::raft_batch::{LogState, encode, encode_control};
+    use crate::metadata::record::NoOpRecord;
+    use crate::metadata::record::control::ControlRecord;
+    use ottla_protocol::ids::{LeaderEpoch, Timestamp};
+    use ottla_storage::fs::OsFs;
+
+    #[test]
+    fn prints_a_line_for_each_record() {
+        let now = Timestamp(7);
+        let mut batches = vec![encode_control(&[ControlRecord::kraft_version(1)], now).unwrap()];
+        batches.extend(
+            encode(
+                &[NoOpRecord {}.into(), NoOpRecord {}.into()],
+                &mut LogState::default(),
+                1000,
+                now,
+            )
+            .unwrap(),
+        );
+        let mut bytes = Vec::new();
+        for (batch, base) in batches.iter_mut().zip([3, 4]) {
+            batch.header_mut().set_base_offset(Offset(base));
+            batch.header_mut().set_leader_epoch(LeaderEpoch(2));
+            bytes.extend_from_slice(&batch.to_bytes());
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("00000000000000000003.log");
+        std::fs::write(&path, &bytes).unwrap();
+        let mut out = Vec::new();
+        dump(&OsFs, &path, &mut out).unwrap();
+        let expected = r#"{"offset":3,"epoch":2,"timestamp":7,"control":true,"type":"K_RAFT_VERSION_RECORD","version":0,"data":{"kRaftVersion":1}}
+{"offset":4,"epoch":2,"timestamp":7,"type":"NO_OP_RECORD","version":0,"data":{}}
+{"offset":5,"epoch":2,"timestamp":7,"type":"NO_OP_RECORD","version":0,"data":{}}
+"#;
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+
+        std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+        let mut out = Vec::new();
+        let error = dump(&OsFs, &path, &mut out).unwrap_err().to_string();
+        assert!(
+            error.ends_with("the batch is cut off or its length is impossible"),
+            "{error}"
+        );
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            expected.lines().next().unwrap().to_owned() + "\n"
+        );
     }
-    let (record, version) = record.decode_metadata()?;
-    Ok(to_json(&record, version))
 }

@@ -14,11 +14,11 @@ pub fn to_json(record: &MetadataRecord, version: i16) -> Value {
     json!({ "type": type_name(record.name()), "version": version, "data": record.body_to_json(version) })
 }
 
-/// A control record in the same form, with `control` true.
+/// A control record in the same form.
 pub fn control_to_json(record: &ControlRecord) -> Value {
     let mut data = record.to_json();
     let version = data.as_object_mut().and_then(|data| data.remove("version"));
-    json!({ "control": true, "type": type_name(record.schema().name), "version": version, "data": data })
+    json!({ "type": type_name(record.schema().name), "version": version, "data": data })
 }
 
 /// `RegisterBrokerRecord` -> `REGISTER_BROKER_RECORD`.
