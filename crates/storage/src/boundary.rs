@@ -20,7 +20,9 @@ pub(crate) struct Boundary {
 pub(crate) struct Boundaries(Mutex<Ring>);
 
 struct Ring {
-    slots: [Option<Boundary>; SLOTS],
+    /// Grows to [`SLOTS`], for most logs are idle.
+    slots: Vec<Boundary>,
+    /// The slot that is used next, once all are.
     next: usize,
     generation: u64,
 }
@@ -28,7 +30,7 @@ struct Ring {
 impl Boundaries {
     pub(crate) fn new() -> Self {
         Self(Mutex::new(Ring {
-            slots: [None; SLOTS],
+            slots: Vec::new(),
             next: 0,
             generation: 0,
         }))
@@ -37,10 +39,10 @@ impl Boundaries {
     /// The boundary at `offset`, if it is remembered.
     pub(crate) fn find(&self, offset: Offset) -> Option<Boundary> {
         let ring = self.lock();
-        let newest_first = (1..=SLOTS).map(|back| (ring.next + SLOTS - back) % SLOTS);
-        newest_first
-            .filter_map(|slot| ring.slots[slot])
-            .find(|boundary| boundary.offset == offset)
+        let (newer, older) = ring.slots.split_at(ring.next);
+        let newest_first = newer.iter().rev().chain(older.iter().rev());
+        let mut at_offset = newest_first.filter(|boundary| boundary.offset == offset);
+        at_offset.next().copied()
     }
 
     /// A number that changes when boundaries become void: take it before reading what [`Self::remember`] is to keep.
@@ -52,21 +54,68 @@ impl Boundaries {
     pub(crate) fn remember(&self, boundary: Boundary, generation: u64) {
         let mut ring = self.lock();
         let last = (ring.next + SLOTS - 1) % SLOTS;
-        if ring.generation == generation && ring.slots[last] != Some(boundary) {
-            let next = ring.next;
-            ring.slots[next] = Some(boundary);
-            ring.next = (next + 1) % SLOTS;
+        if ring.generation != generation || ring.slots.get(last) == Some(&boundary) {
+            return;
         }
+        let next = ring.next;
+        match ring.slots.get_mut(next) {
+            Some(slot) => *slot = boundary,
+            None => ring.slots.push(boundary),
+        }
+        ring.next = (next + 1) % SLOTS;
     }
 
     /// Forget all: the log was cut or its segments were replaced.
     pub(crate) fn clear(&self) {
         let mut ring = self.lock();
-        ring.slots = [None; SLOTS];
+        ring.slots.clear();
+        ring.next = 0;
         ring.generation += 1;
     }
 
     fn lock(&self) -> MutexGuard<'_, Ring> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(offset: i64, position: u32) -> Boundary {
+        Boundary {
+            offset: Offset(offset),
+            segment: Offset(0),
+            position,
+        }
+    }
+
+    #[test]
+    fn the_latest_ones_are_remembered_and_the_newest_wins() {
+        let ring = Boundaries::new();
+        for offset in 0..100 {
+            ring.remember(at(offset, offset as u32), ring.generation());
+            ring.remember(at(offset, offset as u32), ring.generation());
+        }
+        for offset in 0..100 {
+            let found = ring.find(Offset(offset));
+            let expected = (offset >= 100 - SLOTS as i64).then_some(at(offset, offset as u32));
+            assert_eq!(found, expected, "{offset}");
+        }
+        ring.remember(at(90, 7), ring.generation());
+        assert_eq!(ring.find(Offset(90)), Some(at(90, 7)));
+    }
+
+    #[test]
+    fn what_was_read_before_a_cut_is_not_remembered_after_it() {
+        let ring = Boundaries::new();
+        let generation = ring.generation();
+        ring.remember(at(1, 1), generation);
+        ring.clear();
+        assert_eq!(ring.find(Offset(1)), None);
+        ring.remember(at(2, 2), generation);
+        assert_eq!(ring.find(Offset(2)), None);
+        ring.remember(at(3, 3), ring.generation());
+        assert_eq!(ring.find(Offset(3)), Some(at(3, 3)));
     }
 }

@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 use ottla_protocol::ids::Timestamp;
 
+pub mod crash;
+pub mod fault;
 pub mod os;
 
 pub use os::OsFs;

@@ -1,0 +1,192 @@
+//! A file system that fails at a chosen call. For tests.
+
+use std::io::{self, IoSlice};
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Entry, File, Fs, LockError, LockGuard, OpenMode, Stat};
+
+/// How a call fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// With an error of this kind, and nothing done.
+    Error(io::ErrorKind),
+    /// A write stores half of its bytes and says so; other calls succeed.
+    ShortWrite,
+    /// A write stores half of its bytes, and the calls after it fail with an error of this kind.
+    TornWrite(io::ErrorKind),
+}
+
+/// A file system whose n-th change fails, and all that follow for a while.
+#[derive(Clone)]
+pub struct FaultFs {
+    inner: Arc<dyn Fs>,
+    plan: Arc<Plan>,
+}
+
+struct Plan {
+    fault: Fault,
+    /// Counts the changes.
+    calls: AtomicU64,
+    /// The first call that fails, and the first that succeeds again.
+    from: AtomicU64,
+    to: AtomicU64,
+}
+
+impl FaultFs {
+    /// `inner` without faults so far; they will be of this kind.
+    pub fn new(inner: Arc<dyn Fs>, fault: Fault) -> Self {
+        Self {
+            inner,
+            plan: Arc::new(Plan {
+                fault,
+                calls: AtomicU64::new(0),
+                from: AtomicU64::new(u64::MAX),
+                to: AtomicU64::new(u64::MAX),
+            }),
+        }
+    }
+
+    /// Let `count` changes fail from the `n`-th one from now on, the next one being 0.
+    pub fn fail_at(&self, n: u64, count: u64) {
+        let from = self.calls() + n;
+        self.plan
+            .to
+            .store(from.saturating_add(count), Ordering::SeqCst);
+        self.plan.from.store(from, Ordering::SeqCst);
+    }
+
+    /// Fail no more.
+    pub fn heal(&self) {
+        self.plan.from.store(u64::MAX, Ordering::SeqCst);
+    }
+
+    /// Changes so far, failed ones too.
+    pub fn calls(&self) -> u64 {
+        self.plan.calls.load(Ordering::SeqCst)
+    }
+}
+
+impl Plan {
+    /// The fault of this call, if it has one.
+    fn next(&self) -> Option<Fault> {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst);
+        let faulty = self.from.load(Ordering::SeqCst)..self.to.load(Ordering::SeqCst);
+        let fault = match self.fault {
+            Fault::TornWrite(kind) if call > faulty.start => Fault::Error(kind),
+            fault => fault,
+        };
+        faulty.contains(&call).then_some(fault)
+    }
+
+    /// For calls that write nothing.
+    fn check(&self) -> io::Result<()> {
+        match self.next() {
+            None | Some(Fault::ShortWrite) => Ok(()),
+            Some(Fault::Error(kind) | Fault::TornWrite(kind)) => Err(kind.into()),
+        }
+    }
+}
+
+impl Fs for FaultFs {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
+        if matches!(mode, OpenMode::Create | OpenMode::Truncate) {
+            self.plan.check()?;
+        }
+        Ok(Arc::new(FaultFile {
+            inner: self.inner.open(path, mode)?,
+            plan: Arc::clone(&self.plan),
+        }))
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<Option<Stat>> {
+        self.inner.stat(path)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
+        self.inner.list(dir)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.plan.check()?;
+        self.inner.rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.plan.check()?;
+        self.inner.remove_file(path)
+    }
+
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        self.plan.check()?;
+        self.inner.create_dir(dir)
+    }
+
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        self.plan.check()?;
+        self.inner.remove_dir(dir)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.plan.check()?;
+        self.inner.sync_dir(dir)
+    }
+
+    fn lock(&self, path: &Path) -> Result<Box<dyn LockGuard>, LockError> {
+        self.inner.lock(path)
+    }
+
+    fn available(&self, path: &Path) -> io::Result<u64> {
+        self.inner.available(path)
+    }
+}
+
+struct FaultFile {
+    inner: Arc<dyn File>,
+    plan: Arc<Plan>,
+}
+
+impl File for FaultFile {
+    fn read_at(&self, buf: &mut [u8], at: u64) -> io::Result<usize> {
+        self.inner.read_at(buf, at)
+    }
+
+    fn write_vectored_at(&self, bufs: &[IoSlice<'_>], at: u64) -> io::Result<usize> {
+        let fault = self.plan.next();
+        match fault {
+            None => self.inner.write_vectored_at(bufs, at),
+            Some(Fault::Error(kind)) => Err(kind.into()),
+            Some(Fault::ShortWrite | Fault::TornWrite(_)) => {
+                let bytes: Vec<u8> = bufs.iter().flat_map(|buf| buf.iter().copied()).collect();
+                let half = bytes.len().div_ceil(2);
+                self.inner
+                    .write_vectored_at(&[IoSlice::new(&bytes[..half])], at)
+            }
+        }
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.plan.check()?;
+        self.inner.sync_data()
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.plan.check()?;
+        self.inner.set_len(len)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.inner.len()
+    }
+
+    fn reserve(&self, at: u64, len: u64) -> io::Result<()> {
+        self.plan.check()?;
+        self.inner.reserve(at, len)
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.inner.fd()
+    }
+}
