@@ -60,7 +60,10 @@ pub struct Log {
     pub(crate) unflushed_since: Option<Timestamp>,
     /// Something was appended or cut since it was opened or last checkpointed.
     pub(crate) changed: bool,
-    /// Files that were taken out of the log and wait to be removed.
+    /// Segments below the start that are out of sight but still have their files, oldest first, each with the offset
+    /// where it ends.
+    pub(crate) hidden: Vec<(Arc<Segment>, Offset)>,
+    /// Files that were taken out of the directory and wait to be removed.
     pub(crate) garbage: Vec<PathBuf>,
     pub(crate) failure: Option<Arc<io::Error>>,
 }

@@ -199,7 +199,7 @@ impl LogManager {
     }
 
     /// Flush every log that has changed and note its recovery point and start, so that the next start has little to
-    /// scan. A log that fails goes offline, and its old recovery point stays.
+    /// scan; then segments below the noted starts go. A log that fails goes offline, and its old recovery point stays.
     pub fn checkpoint(&self) -> io::Result<()> {
         let changed = Mutex::new(BTreeSet::new());
         self.for_each(|log| {
@@ -278,15 +278,25 @@ impl LogManager {
             let log = partition_log.lock();
             let partition = &partition_log.topic_partition;
             recovery_points.insert(partition.clone(), log.recovery_point());
-            // Kafka notes a start only where the first segment does not tell it.
-            let set = partition_log.reader.segments.load();
-            if log.log_start_offset() > set.first().base() {
+            if log.log_start_offset() > Offset(0) {
                 starts.insert(partition.clone(), log.log_start_offset());
             }
         }
         let log_dir = &self.dirs[dir].log_dir;
         log_dir.write_checkpoint(LOG_START_FILE, &starts)?;
-        log_dir.write_checkpoint(RECOVERY_POINT_FILE, &recovery_points)
+        log_dir.write_checkpoint(RECOVERY_POINT_FILE, &recovery_points)?;
+        self.discard_below(dir, &starts)
+    }
+
+    /// The starts are durable: what lies below them may go.
+    fn discard_below(&self, dir: usize, starts: &Offsets) -> io::Result<()> {
+        let here = |log: &Arc<PartitionLog>| log.dir == dir;
+        for log in self.list().into_iter().filter(here) {
+            if let Some(start) = starts.get(&log.topic_partition) {
+                log.lock().discard_below(*start)?;
+            }
+        }
+        Ok(())
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<TopicPartition, Arc<PartitionLog>>> {

@@ -174,6 +174,7 @@ impl Log {
             unflushed: end.0 - recovery_point.0,
             unflushed_since: None,
             changed: changed || loading.epochs_changed,
+            hidden: Vec::new(),
             garbage: Vec::new(),
             failure: None,
         };
@@ -202,14 +203,21 @@ impl Loading<'_> {
         Ok(())
     }
 
-    /// Make a segment of each `.log` file. One whose index is missing gets it back.
+    /// Make a segment of each `.log` file that is not below the start. One whose index is missing gets it back.
     fn load_segments(&mut self, files: &Files) -> Result<(), OpenError> {
         let dir = self.dir.get();
         let io = |error| OpenError::Io {
             dir: dir.to_path_buf(),
             error,
         };
+        let start = self.opening.log_start_offset;
+        let first = files.logs.range(..=start).next_back().copied();
         for &base in &files.logs {
+            // Those below the start were deleted, whatever a power cut has brought back of them.
+            if first.is_some_and(|first| base < first) {
+                files::remove_segment(&**self.fs, &dir, base).map_err(io)?;
+                continue;
+            }
             let name = file_name(base, LOG_SUFFIX);
             let stat = self.fs.stat(&dir.join(&name)).map_err(io)?;
             let len = stat.map_or(0, |stat| stat.len);

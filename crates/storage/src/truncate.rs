@@ -54,43 +54,60 @@ impl Log {
         })
     }
 
-    /// Let readers see nothing below `offset` any more, and take the segments out of the log that lie below it as a
-    /// whole. Their files wait in [`Log::take_garbage`]; slices that were read before remain good.
-    pub fn delete_before(&mut self, offset: Offset) -> Result<usize, ReadError> {
+    /// Let readers see nothing below `offset` any more. Segments that lie below it as a whole are taken out of the log;
+    /// their files stay until [`Log::discard_below`], for without them and without a durable note of the start the next
+    /// start could not tell what is missing.
+    pub fn advance_start(&mut self, offset: Offset) -> Result<(), ReadError> {
         let (start, end) = (self.log_start_offset(), self.end);
         if offset > end {
             return Err(ReadError::OffsetOutOfRange { offset, start, end });
         }
-        if offset > start {
-            self.reader.log_start.store(offset.0, Ordering::Release);
-            self.changed = true;
-            if self.epochs.truncate_from_start(offset) {
-                self.publish_epochs();
-            }
+        if offset <= start {
+            return Ok(());
+        }
+        self.reader.log_start.store(offset.0, Ordering::Release);
+        self.changed = true;
+        if self.epochs.truncate_from_start(offset) {
+            self.publish_epochs();
         }
         let set = self.reader.segments.load_full();
-        let above = set
-            .all()
-            .partition_point(|segment| segment.base() <= self.log_start_offset());
-        let count = above.saturating_sub(1);
-        if count == 0 {
-            return Ok(0);
+        let above = set.all().partition_point(|s| s.base() <= offset);
+        let (gone, kept) = set.all().split_at(above.saturating_sub(1));
+        if gone.is_empty() {
+            return Ok(());
         }
-        self.reader
-            .segments
-            .store(Arc::new(set.without_first(count)));
-        let first = set.all()[count].base();
+        let first = kept[0].base();
+        let ends = gone.iter().skip(1).map(|s| s.base()).chain([first]);
+        self.hidden.extend(gone.iter().cloned().zip(ends));
         self.unsynced.retain(|segment| segment.base() >= first);
-        // Oldest first, so that a crash in between leaves the later ones whole.
-        for segment in &set.all()[..count] {
+        let kept = set.without_first(gone.len());
+        self.reader.segments.store(Arc::new(kept));
+        Ok(())
+    }
+
+    /// Take the files of segments that end at or below `durable_start` out of the directory: the start of the log is
+    /// noted there or higher, durably. They wait in [`Log::take_garbage`]; slices that were read before remain good.
+    pub fn discard_below(&mut self, durable_start: Offset) -> io::Result<usize> {
+        let due = self
+            .hidden
+            .partition_point(|(_, end)| *end <= durable_start);
+        let hidden: Vec<_> = self.hidden.drain(..due).collect();
+        for (segment, end) in &hidden {
             self.discard(segment)?;
+            let old: Vec<Offset> = self.snapshots.range(..*end).copied().collect();
+            for at in old {
+                self.remove_snapshot(at)?;
+            }
+            self.dir_changes += 1;
         }
-        let old: Vec<Offset> = self.snapshots.range(..first).copied().collect();
-        for at in old {
-            self.remove_snapshot(at)?;
-        }
-        self.dir_changes += 1;
-        Ok(count)
+        Ok(hidden.len())
+    }
+
+    /// [`Log::advance_start`] and [`Log::discard_below`] at once, for an owner that finds the start of the log again
+    /// without a note of it. How many segments went.
+    pub fn delete_before(&mut self, offset: Offset) -> Result<usize, ReadError> {
+        self.advance_start(offset)?;
+        Ok(self.discard_below(self.log_start_offset())?)
     }
 
     /// Give the files of a segment the names under which they wait to be removed.
@@ -123,21 +140,33 @@ impl Log {
         active.publish(position, to);
         self.reader.newest.clear();
         self.reader.cursors.clear();
-        for segment in gone.iter().rev() {
-            remove_segment(&*self.fs, &self.dir.get(), segment.base())?;
+        // Before anything takes the place of what is cut: they tell of it.
+        let beyond: Vec<Offset> = self.snapshots.range(Offset(to.0 + 1)..).copied().collect();
+        for at in beyond {
+            self.remove_snapshot(at)?;
         }
+        self.remove_from_the_end(gone)?;
         cut_segment(active, position, to)?;
         self.after_cut(Arc::clone(active), to, now)?;
         self.rebuild_producers(kept, to, now)
+    }
+
+    /// Remove the files of segments, the last ones first and each durably, so that a power cut leaves no hole.
+    fn remove_from_the_end(&self, segments: &[Arc<Segment>]) -> io::Result<()> {
+        let dir = self.dir.get();
+        for segment in segments.iter().rev() {
+            remove_segment(&*self.fs, &dir, segment.base())?;
+            self.fs.sync_dir(&dir)?;
+        }
+        Ok(())
     }
 
     fn restart_at(&mut self, offset: Offset, now: Timestamp) -> Result<(), ReadError> {
         let set = self.reader.segments.load_full();
         self.reader.newest.clear();
         self.reader.cursors.clear();
-        for segment in set.all().iter().rev() {
-            remove_segment(&*self.fs, &self.dir.get(), segment.base())?;
-        }
+        let hidden: Vec<_> = self.hidden.drain(..).map(|(segment, _)| segment).collect();
+        self.remove_from_the_end(&[&hidden, set.all()].concat())?;
         for at in std::mem::take(&mut self.snapshots) {
             self.remove_snapshot(at)?;
         }
@@ -175,10 +204,6 @@ impl Log {
         end: Offset,
         now: Timestamp,
     ) -> Result<(), ReadError> {
-        let beyond: Vec<Offset> = self.snapshots.range(Offset(end.0 + 1)..).copied().collect();
-        for at in beyond {
-            self.remove_snapshot(at)?;
-        }
         let dir = self.dir.get();
         let rebuild = Rebuild {
             fs: &self.fs,
