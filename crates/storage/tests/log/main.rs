@@ -1,6 +1,10 @@
 //! Tests of the log through its public face, on real files in a temporary directory.
 
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod formats;
 #[cfg(test)]
 mod hostile;
