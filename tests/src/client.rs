@@ -45,8 +45,8 @@ impl Client {
     pub async fn send<R: Request>(&mut self, version: i16, request: &R) -> i32 {
         let id = self.next_id;
         self.next_id += 1;
-        let frame = wire::encode_request(version, id, Some("ottla-test"), request)
-            .expect("an encodable request");
+        let frame =
+            wire::encode_request(version, id, "ottla-test", request).expect("an encodable request");
         self.send_raw(&frame).await;
         id
     }

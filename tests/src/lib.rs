@@ -51,18 +51,13 @@ impl TestBroker {
     /// Stop as SIGTERM does.
     pub async fn stop(&mut self) {
         if let Some(running) = self.running.take() {
-            running.stop().await;
+            running.stop().await.expect("a clean stop");
         }
     }
 
     /// Where clients connect.
     pub fn addr(&self) -> SocketAddr {
         self.running().addresses()[0].1
-    }
-
-    /// Where `/metrics` is, when the test asked for `ottla.http.listener`.
-    pub fn http_addr(&self) -> Option<SocketAddr> {
-        self.running().http_addr()
     }
 
     /// The data directory.

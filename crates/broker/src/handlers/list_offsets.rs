@@ -59,7 +59,7 @@ impl Handler for ListOffsets {
                     Ok(partition) => find(partition, isolation, version, &query).await,
                     Err(error) => Err(error),
                 };
-                partitions.push(answer(&query, found));
+                partitions.push(answer(&query, version, found));
             }
             topics.push(
                 ListOffsetsTopicResponse::default()
@@ -137,6 +137,7 @@ async fn search(
 
 fn answer(
     query: &ListOffsetsPartition,
+    version: i16,
     found: Result<Found, ResponseError>,
 ) -> ListOffsetsPartitionResponse {
     let none = (Timestamp::NONE, Offset(-1), LeaderEpoch::NONE);
@@ -149,5 +150,6 @@ fn answer(
         .with_error_code(error)
         .with_timestamp(timestamp.0)
         .with_offset(offset.0)
-        .with_leader_epoch(epoch.0)
+        // The field exists from version 4 on.
+        .with_leader_epoch(if version >= 4 { epoch.0 } else { -1 })
 }
