@@ -1,6 +1,6 @@
 //! States of the broker for a scrape: partitions, data directories, the controller.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::Broker;
 use crate::metadata::cache::MetadataCache;
@@ -17,7 +17,8 @@ use crate::telemetry::{Collect, Page};
 pub(super) struct BrokerSamples {
     node_id: i32,
     metadata: Arc<MetadataCache>,
-    partitions: Arc<PartitionManager>,
+    /// Weak, because the partitions hold the counters that hold this.
+    partitions: Weak<PartitionManager>,
 }
 
 impl BrokerSamples {
@@ -26,7 +27,7 @@ impl BrokerSamples {
         Self {
             node_id: broker.config.node.node_id,
             metadata: Arc::clone(&broker.metadata.cache),
-            partitions: Arc::clone(&broker.partitions),
+            partitions: Arc::downgrade(&broker.partitions),
         }
     }
 
@@ -71,7 +72,11 @@ impl BrokerSamples {
 impl Collect for BrokerSamples {
     fn collect(&self, page: &mut Page) {
         let mut totals = PartitionTotals::default();
-        for topic in self.partitions.topics() {
+        let topics = self
+            .partitions
+            .upgrade()
+            .map(|partitions| partitions.topics());
+        for topic in topics.unwrap_or_default() {
             for partition in topic.partitions() {
                 let sample = self.partition(&topic, partition);
                 totals.add(&sample);

@@ -30,6 +30,7 @@ pub fn every(
                 tracing::error!(job = name, %error, "a periodic job has failed");
             }
         }
+        drop(work);
         drop(busy);
     });
 }
