@@ -1,3 +1,5 @@
+mod reopen;
+
 use std::sync::Mutex;
 use std::task::{Context, Waker};
 
@@ -9,6 +11,7 @@ use ottla_protocol::messages::{AllocateProducerIdsRequest, CreateTopicsRequest};
 use super::*;
 use crate::clock::ManualClock;
 use crate::metadata::controller_client::ControllerStopped;
+use crate::metadata::image::TopicImage;
 use crate::metadata::record::BeginTransactionRecord;
 use crate::metadata::testing::{CLUSTER_ID, Disk, MemoryLog, registration};
 
