@@ -241,6 +241,7 @@ impl RunningBroker {
         let slots = ConnectionSlots::new(
             broker.limits.max_connections,
             broker.limits.max_connections_per_ip,
+            broker.config.connection_limits_of_ips(),
         );
         for (listener, _) in listeners {
             let (busy, broker, slots) = (

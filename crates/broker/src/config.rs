@@ -8,8 +8,9 @@
 //! Layers, the later wins: default, file, `KAFKA_*` environment, `--override` (`load.rs`), and while the broker runs
 //! the dynamic configs of the cluster, the broker and the topic (`dynamic.rs`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
@@ -21,6 +22,7 @@ pub mod docs;
 pub mod dynamic;
 pub mod environment;
 mod group;
+mod ip_limits;
 pub mod key;
 pub mod listener;
 pub mod load;
@@ -275,6 +277,11 @@ impl BrokerConfig {
         Endpoint::parse(&self.ottla.ottla_http_listener).ok()
     }
 
+    /// `max.connections.per.ip.overrides`.
+    pub fn connection_limits_of_ips(&self) -> HashMap<IpAddr, usize> {
+        ip_limits::parse(&self.network.max_connections_per_ip_overrides).unwrap_or_default()
+    }
+
     /// What was set for `name` by file, environment or command line.
     pub fn setting(&self, name: &str) -> Option<&Setting> {
         self.settings.get(name)
@@ -345,6 +352,9 @@ impl BrokerConfig {
             cluster_id.len() <= 64 && cluster_id.bytes().all(is_plain),
             format!("{cluster_id} cannot be a cluster id: at most 64 letters, digits, - and _"),
         );
+        if let Err(error) = ip_limits::parse(&self.network.max_connections_per_ip_overrides) {
+            check(false, error);
+        }
         let http = &self.ottla.ottla_http_listener;
         check(
             http.is_empty() || Endpoint::parse(http).is_ok(),

@@ -17,7 +17,7 @@ pub mod send;
 pub struct NetworkLimits {
     /// Longest request (`socket.request.max.bytes`).
     pub max_request_bytes: usize,
-    /// Memory for large requests of all connections together (`queued.max.request.bytes`).
+    /// Memory for large requests of all connections together (`ottla.receive.memory.bytes`).
     pub request_memory: RequestMemory,
     /// A connection that does nothing for this long is closed (`connections.max.idle.ms`).
     pub max_idle: Duration,

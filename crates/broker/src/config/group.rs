@@ -38,7 +38,7 @@ config_keys! {
         /// Partitions of __consumer_offsets; not to be changed once it exists.
         offsets_topic_num_partitions: i32, "offsets.topic.num.partitions" = 50, ReadOnly, AtLeast(1), NoEffect;
         /// Replicas of __consumer_offsets; never more than there are brokers.
-        offsets_topic_replication_factor: i16, "offsets.topic.replication.factor" = 3, ReadOnly, AtLeast(1), Applied;
+        offsets_topic_replication_factor: i16, "offsets.topic.replication.factor" = 3, ReadOnly, AtLeast(1), NoEffect;
         /// Segment size of __consumer_offsets, bytes.
         offsets_topic_segment_bytes: i32, "offsets.topic.segment.bytes" = 104857600, ReadOnly, AtLeast(1), NoEffect;
         /// How long offsets of an empty group are kept, minutes.

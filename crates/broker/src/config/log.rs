@@ -18,7 +18,7 @@ config_keys! {
         /// How often logs due for a flush are looked for, ms.
         log_flush_scheduler_interval_ms: i64, "log.flush.scheduler.interval.ms" = 9223372036854775807, ReadOnly, Any, NoEffect;
         /// How often recovery points are written, ms.
-        log_flush_offset_checkpoint_interval_ms: i32, "log.flush.offset.checkpoint.interval.ms" = 60000, ReadOnly, AtLeast(0), NoEffect;
+        log_flush_offset_checkpoint_interval_ms: i32, "log.flush.offset.checkpoint.interval.ms" = 60000, ReadOnly, AtLeast(0), Applied;
         /// How often log start offsets are written, ms.
         log_flush_start_offset_checkpoint_interval_ms: i32, "log.flush.start.offset.checkpoint.interval.ms" = 60000, ReadOnly, AtLeast(0), NoEffect;
         /// Whether compacted topics are cleaned.

@@ -36,14 +36,14 @@ config_keys! {
         /// Largest Fetch response, bytes; the first batch is sent whole even when larger.
         fetch_max_bytes: i32, "fetch.max.bytes" = 57671680, ReadOnly, AtLeast(1_024), Applied;
         /// Incremental fetch sessions kept (KIP-227).
-        max_incremental_fetch_session_cache_slots: i32, "max.incremental.fetch.session.cache.slots" = 1000, ReadOnly, AtLeast(0), Applied;
+        max_incremental_fetch_session_cache_slots: i32, "max.incremental.fetch.session.cache.slots" = 1000, ReadOnly, AtLeast(0), NoEffect;
         /// Partitions that one DescribeTopicPartitions answer may carry.
         max_request_partition_size_limit: i32, "max.request.partition.size.limit" = 2000, ReadOnly, AtLeast(1), Applied;
     }
     without_field {
         /// Listeners that open before recovery is over; all open at the same time.
         List "early.start.listeners" = null, ReadOnly, Any, NoEffect;
-        /// Requests waiting for a handler thread; see ottla.connection.max.inflight.
+        /// Requests waiting for a handler thread; a connection's requests wait in its socket.
         Int "queued.max.requests" = 500, ReadOnly, AtLeast(1), NoEffect;
         /// Bytes of requests waiting for a handler thread.
         Long "queued.max.request.bytes" = "-1", ReadOnly, Any, NoEffect;

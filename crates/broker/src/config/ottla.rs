@@ -11,8 +11,6 @@ config_keys! {
         ottla_cluster_id: String, "ottla.cluster.id" = "", ReadOnly, Any, Applied;
         /// Whether a replication factor above the number of brokers is lowered instead of refused.
         ottla_replication_factor_clamp: bool, "ottla.replication.factor.clamp" = false, ReadOnly, Any, Applied;
-        /// Requests of one connection that may be under way at once; further ones are left in the socket.
-        ottla_connection_max_inflight: i32, "ottla.connection.max.inflight" = 64, ReadOnly, Between(1, 65_536), Applied;
         /// Largest size of one batch once decompressed, bytes.
         ottla_max_decompressed_message_bytes: i32, "ottla.max.decompressed.message.bytes" = 104857600, ReadOnly, AtLeast(1_024), Applied;
         /// Memory that request frames being received may take in all, bytes.

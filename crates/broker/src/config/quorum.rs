@@ -22,9 +22,9 @@ config_keys! {
         /// Age at which a metadata segment is closed, ms.
         metadata_log_segment_ms: i64, "metadata.log.segment.ms" = 604800000, ReadOnly, Any, Applied;
         /// Size of metadata log and snapshots above which old ones are deleted, bytes.
-        metadata_max_retention_bytes: i64, "metadata.max.retention.bytes" = 104857600, ReadOnly, Any, NoEffect;
+        metadata_max_retention_bytes: i64, "metadata.max.retention.bytes" = 104857600, ReadOnly, Any, Applied;
         /// Age above which old metadata segments and snapshots are deleted, ms.
-        metadata_max_retention_ms: i64, "metadata.max.retention.ms" = 604800000, ReadOnly, Any, NoEffect;
+        metadata_max_retention_ms: i64, "metadata.max.retention.ms" = 604800000, ReadOnly, Any, Applied;
     }
     without_field {
         /// How long a voter waits for votes, ms.

@@ -152,3 +152,53 @@ fn the_documentation_names_every_key() {
         );
     }
 }
+
+/// All source text that reads settings: what is not a table of keys.
+fn readers() -> String {
+    let mut folders = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
+    let mut text = String::new();
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+        {
+            let is_table = path
+                .parent()
+                .is_some_and(|parent| parent.ends_with("config"))
+                && !path.ends_with("listener.rs");
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") && !is_table {
+                text.push_str(&std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    text
+}
+
+#[test]
+fn a_key_that_is_called_applied_is_read_somewhere() {
+    let text = readers();
+    let words: std::collections::HashSet<&str> = text
+        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .collect();
+    let is_topic_default = |name: &str| {
+        TOPIC_KEYS
+            .iter()
+            .any(|key| key.synonyms.iter().any(|s| s.name == name))
+    };
+    let broker_keys = KEYS
+        .iter()
+        .filter(|key| !is_topic_default(key.name) && key.name != "broker.id");
+    for key in broker_keys
+        .chain(TOPIC_KEYS.iter())
+        .filter(|key| key.class == Class::Applied)
+    {
+        let field = key.name.replace('.', "_");
+        assert!(
+            words.contains(field.as_str()),
+            "{}: nobody reads {field}; is its class NoEffect?",
+            key.name
+        );
+    }
+}

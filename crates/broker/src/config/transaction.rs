@@ -8,9 +8,9 @@ config_keys! {
         /// Partitions of __transaction_state; not to be changed once it exists.
         transaction_state_log_num_partitions: i32, "transaction.state.log.num.partitions" = 50, ReadOnly, AtLeast(1), NoEffect;
         /// Replicas of __transaction_state; never more than there are brokers.
-        transaction_state_log_replication_factor: i16, "transaction.state.log.replication.factor" = 3, ReadOnly, AtLeast(1), Applied;
+        transaction_state_log_replication_factor: i16, "transaction.state.log.replication.factor" = 3, ReadOnly, AtLeast(1), NoEffect;
         /// min.insync.replicas of __transaction_state; never more than there are brokers.
-        transaction_state_log_min_isr: i32, "transaction.state.log.min.isr" = 2, ReadOnly, AtLeast(1), Applied;
+        transaction_state_log_min_isr: i32, "transaction.state.log.min.isr" = 2, ReadOnly, AtLeast(1), NoEffect;
         /// Segment size of __transaction_state, bytes.
         transaction_state_log_segment_bytes: i32, "transaction.state.log.segment.bytes" = 104857600, ReadOnly, AtLeast(1), NoEffect;
         /// Longest transaction timeout a producer may ask for, ms.

@@ -106,23 +106,28 @@ impl Listener {
 pub struct ConnectionSlots {
     max: usize,
     max_per_ip: usize,
+    max_of_ip: HashMap<IpAddr, usize>,
     taken: Mutex<HashMap<IpAddr, usize>>,
 }
 
 impl ConnectionSlots {
-    /// Slots for `max` connections, `max_per_ip` of them from one address.
-    pub fn new(max: usize, max_per_ip: usize) -> Arc<Self> {
+    /// Slots for `max` connections, `max_per_ip` of them from one address, or as many as `max_of_ip` says of it.
+    pub fn new(max: usize, max_per_ip: usize, max_of_ip: HashMap<IpAddr, usize>) -> Arc<Self> {
         Arc::new(Self {
             max,
             max_per_ip,
+            max_of_ip,
             taken: Mutex::default(),
         })
     }
 
     fn take(self: &Arc<Self>, ip: IpAddr) -> Option<Slot> {
+        // A listener for both families sees IPv4 clients as mapped addresses.
+        let ip = ip.to_canonical();
+        let limit = self.max_of_ip.get(&ip).copied().unwrap_or(self.max_per_ip);
         let mut taken = self.taken.lock().expect("no holder of this lock panics");
         let of_ip = taken.get(&ip).copied().unwrap_or(0);
-        if of_ip >= self.max_per_ip || taken.values().sum::<usize>() >= self.max {
+        if of_ip >= limit || taken.values().sum::<usize>() >= self.max {
             return None;
         }
         taken.insert(ip, of_ip + 1);
@@ -161,8 +166,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_address_may_have_a_limit_of_its_own() {
+        let [special, plain]: [IpAddr; 2] = ["10.0.0.1", "10.0.0.2"].map(|ip| ip.parse().unwrap());
+        let slots = ConnectionSlots::new(9, 1, HashMap::from([(special, 2)]));
+        let mapped: IpAddr = "::ffff:10.0.0.1".parse().unwrap();
+        let held = [slots.take(special), slots.take(mapped), slots.take(plain)];
+        assert!(held.iter().all(Option::is_some));
+        assert!(slots.take(special).is_none() && slots.take(plain).is_none());
+    }
+
+    #[test]
     fn slots_are_limited_in_all_and_per_address_and_come_back() {
-        let slots = ConnectionSlots::new(3, 2);
+        let slots = ConnectionSlots::new(3, 2, HashMap::new());
         let [one, two]: [IpAddr; 2] = ["10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap()];
         let first = slots.take(one).unwrap();
         let _second = slots.take(one).unwrap();
