@@ -362,7 +362,9 @@ impl File for MemoryFile {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let new: Vec<u8> = bufs.iter().flat_map(|buf| buf.iter().copied()).collect();
-        let half = &new[..new.len() / 2];
+        // Cut at a block: a disk writes one as a whole or not at all.
+        let half = (at as usize + new.len() / 2) / BLOCK * BLOCK;
+        let half = &new[..half.saturating_sub(at as usize)];
         self.edit(
             |bytes| put(bytes, at as usize, &new),
             |bytes| put(bytes, at as usize, half),
