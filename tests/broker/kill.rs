@@ -68,7 +68,7 @@ async fn produce_until_killed(
             value,
         ));
         if waiting.len() > IN_FLIGHT {
-            let (id, value) = waiting.pop_front().unwrap();
+            let (id, value) = waiting.pop_front().expect("one was just pushed");
             let response = client.receive::<ProduceRequest>(9, id).await;
             let answer = &response.responses[0].partition_responses[0];
             assert_eq!(answer.error_code, 0);
@@ -84,11 +84,11 @@ async fn verify(client: &mut Client, acknowledged: &[(i64, String)]) {
     let mut found = Vec::new();
     loop {
         let data = client.fetch("t", 0, found.len() as i64, 1 << 20).await;
-        let values = records::values(data.records.as_ref().unwrap());
+        let values = records::values(data.records.as_ref().expect("records, if empty ones"));
         if values.is_empty() {
             break;
         }
-        let first = records::offsets(data.records.as_ref().unwrap())[0];
+        let first = records::offsets(data.records.as_ref().expect("records, if empty ones"))[0];
         assert_eq!(first, found.len() as i64, "offsets go on without a gap");
         found.extend(values);
     }

@@ -1,10 +1,11 @@
 //! A fetch that finds too little waits, without polling, for exactly what it asked.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ottla_tests::TestBroker;
 use ottla_tests::client::fetch_request;
 use ottla_tests::records;
+use tokio::time::Instant;
 
 /// Far more than any of these tests takes.
 const LONG_MS: i32 = 60_000;

@@ -49,8 +49,7 @@ async fn one_directory_serves_one_process() {
     .unwrap();
     let error = ottla_broker::broker::RunningBroker::start(config)
         .await
-        .err()
-        .expect("the directory is taken");
+        .expect_err("the directory is taken");
     assert!(
         error.to_string().contains(&std::process::id().to_string()),
         "names the owner: {error}"
