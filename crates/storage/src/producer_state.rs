@@ -29,6 +29,15 @@ pub struct BatchMetadata {
 }
 
 impl BatchMetadata {
+    fn of(header: &BatchHeader) -> Self {
+        Self {
+            last_sequence: header.last_sequence(),
+            last_offset: header.last_offset(),
+            offset_delta: header.last_offset_delta(),
+            timestamp: header.max_timestamp(),
+        }
+    }
+
     /// Offset of its first record.
     pub fn first_offset(&self) -> Offset {
         self.last_offset.plus(-i64::from(self.offset_delta))
@@ -223,18 +232,32 @@ impl ProducerState {
         self.apply_marker(id, header, marker?)
     }
 
+    /// Remember batches from before the snapshot that this was restored from, given in the order of the log.
+    pub(crate) fn recall(&mut self, older: &[BatchHeader]) {
+        for header in older.iter().rev() {
+            let Some(entry) = self.producers.get_mut(&header.producer_id()) else {
+                continue;
+            };
+            let follows = entry
+                .batches
+                .first()
+                .is_some_and(|first| header.last_offset() < first.first_offset());
+            if follows
+                && header.producer_epoch() == entry.epoch
+                && entry.batches.len() < BATCHES_RETAINED
+            {
+                entry.batches.insert(0, BatchMetadata::of(header));
+            }
+        }
+    }
+
     fn apply_data(&mut self, id: ProducerId, header: &BatchHeader) {
         let entry = self
             .producers
             .entry(id)
             .or_insert_with(ProducerEntry::unknown);
         entry.enter_epoch(header.producer_epoch());
-        entry.add_batch(BatchMetadata {
-            last_sequence: header.last_sequence(),
-            last_offset: header.last_offset(),
-            offset_delta: header.last_offset_delta(),
-            timestamp: header.max_timestamp(),
-        });
+        entry.add_batch(BatchMetadata::of(header));
         entry.last_timestamp = header.max_timestamp();
         if header.is_transactional() && entry.txn_first_offset.is_none() {
             entry.txn_first_offset = Some(header.base_offset());

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ottla_protocol::ids::{Offset, Timestamp};
+use ottla_protocol::ids::{Offset, ProducerId, Timestamp};
 
 use super::Loading;
 use super::files::Files;
@@ -86,6 +86,7 @@ impl Rebuild<'_> {
         now: Timestamp,
     ) -> Result<(ProducerState, u64), ReadError> {
         let mut state = self.restore(snapshots, usable, now)?;
+        self.recall_older_batches(&mut state)?;
         let reindex_from = self.reindex_from.map(|from| from.max(state.end()));
         if let Some(from) = reindex_from {
             for segment in self.segments {
@@ -126,6 +127,37 @@ impl Rebuild<'_> {
         }
         let start = self.segments.first().map_or(Offset(0), |s| s.base());
         Ok(ProducerState::starting_at(start))
+    }
+}
+
+/// How far before a snapshot the log is searched for batches that a producer may send again.
+const RECALL_BYTES: u32 = 2 << 20;
+
+impl Rebuild<'_> {
+    /// A snapshot names only the last batch of each producer, but a producer may have five under way at a stop and
+    /// send them all again. The older ones are read from the log, as far as they lie not far before the snapshot.
+    fn recall_older_batches(&self, state: &mut ProducerState) -> Result<(), ReadError> {
+        let below = self.segments.partition_point(|s| s.base() < state.end());
+        let Some(segment) = self.segments[..below].last() else {
+            return Ok(());
+        };
+        if state.producers().len() == 0 {
+            return Ok(());
+        }
+        let at_end = segment.find(state.end(), segment.size())?;
+        let end = at_end.map_or(u64::from(segment.size()), |batch| batch.position);
+        let from = (end as u32).saturating_sub(RECALL_BYTES);
+        let from = segment.offset_index.lookup_position(from, segment.size())?;
+        let file = segment.log.get()?;
+        let mut scan = BatchScan::headers(&*file, from.position.into(), end);
+        let mut older = Vec::new();
+        while let Some(batch) = scan.next()? {
+            if batch.header.producer_id() != ProducerId::NONE && !batch.header.is_control() {
+                older.push(batch.header);
+            }
+        }
+        state.recall(&older);
+        Ok(())
     }
 }
 
