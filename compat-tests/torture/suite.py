@@ -295,6 +295,34 @@ def memory_is_bounded(context):
 
 
 @SUITE.case
+def slow_consumers_hold_up_nobody(context):
+    """100 consumers ask for 8 MB each and never read: others are served, memory is not taken."""
+    broker = context.broker()
+    if not hasattr(broker, "rss_bytes"):
+        raise Skip("needs a broker whose memory this run can see")
+    topic = context.topic("slow")
+    with connect(context) as connection:
+        session.create_topic(connection, topic)
+        for _ in range(20):
+            assert session.produce(connection, topic, session.one_batch(bytes(800_000)))["error_code"] == 0
+        before = broker.rss_bytes()
+        stuck = [connect(context) for _ in range(100)]
+        try:
+            for slow in stuck:
+                slow.send(schema.FETCH, 11, session.fetch_body(topic, 0, 11, max_bytes=8 << 20))
+            started = time.monotonic()
+            for offset in range(20):
+                assert session.fetch(connection, topic, offset)["records"], f"nothing at offset {offset}"
+            took, growth = time.monotonic() - started, broker.rss_bytes() - before
+            assert took < 5, f"20 fetches beside them took {took:.1f} s"
+            assert growth < RSS_GROWTH_LIMIT, f"grew by {growth >> 20} MiB"
+        finally:
+            for slow in stuck:
+                slow.socket.close()
+    alive(context)
+
+
+@SUITE.case
 def half_requests_hold_up_nobody(context):
     """200 connections announce 50 MB each and send 1 KB of it: others are served, memory is not taken."""
     broker = context.own_broker()
