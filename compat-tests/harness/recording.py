@@ -6,6 +6,8 @@ from . import wire
 IDENTITIES = {"topic_id", "cluster_id", "producer_id", "session_id", "timestamp", "log_append_time_ms", "error_message", "message"}
 IGNORED = {"throttle_time_ms", "host", "port"}
 SILENCE_S = 5
+# What tells the elements of a list apart.
+KEYS = ("api_key", "name", "topic", "resource_name", "index", "partition", "key", "batch_index")
 
 
 class Recorder:
@@ -69,12 +71,26 @@ def messages(value):
 
 
 def differences(left, right, path=""):
-    """`(path, left, right)` for every field that differs."""
+    """`(path, left, right)` for every field that differs; elements with a name or number are paired by it."""
     if isinstance(left, dict) and isinstance(right, dict):
         for key in left.keys() | right.keys():
             yield from differences(left.get(key), right.get(key), f"{path}.{key}")
+    elif keyed(left) and keyed(right):
+        one, other = by_key(left), by_key(right)
+        for key in one.keys() | other.keys():
+            yield from differences(one.get(key), other.get(key), f"{path}[{key}]")
     elif isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
         for index, (one, other) in enumerate(zip(left, right)):
             yield from differences(one, other, f"{path}[{index}]")
     elif left != right:
         yield path, left, right
+
+
+def keyed(value):
+    """Whether this is a list whose elements all differ in their first name or number (not counting `error_code`)."""
+    return isinstance(value, list) and len(value) > 1 and all(isinstance(item, dict) for item in value) \
+        and len(by_key(value)) == len(value)
+
+
+def by_key(items):
+    return {next((item[key] for key in KEYS if key in item), None): item for item in items}

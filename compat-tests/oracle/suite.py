@@ -54,15 +54,24 @@ def compared(script):
         found = [(label, path, wanted, got) for label in oracle.answers.keys() | ours.answers.keys()
                  for path, wanted, got in differences(oracle.answers.get(label), ours.answers.get(label))
                  if not allowed(script.__name__, label, path)]
-        found.sort(key=lambda one: (one[0], one[1]))
         for label, texts in oracle.messages.items():
             if texts != ours.messages.get(label):
                 context.note(f"message of {label}: Apache Kafka {texts}, ours {ours.messages.get(label)}")
-        lines = [f"{label}: {path} is {brief(got)}, Apache Kafka's {brief(wanted)}" for label, path, wanted, got in found]
+        lines = grouped(found)
         context.note("\n".join(lines))
-        shown = "; ".join(lines[:SHOWN])
-        assert not found, f"{len(found)} differences in {len(oracle.answers)} answers: {shown}"
+        assert not found, f"{len(lines)} kinds of difference in {len(oracle.answers)} answers: {'; '.join(lines[:SHOWN])}"
     return case
+
+
+def grouped(found):
+    """A line for each difference, the versions of the API that show it put together."""
+    versions = {}
+    for label, path, wanted, got in found:
+        api, step = label.split(", ", 1)
+        name, version = api.rsplit(" v", 1)
+        versions.setdefault((name, step, path, brief(got), brief(wanted)), []).append(int(version))
+    return [f"{name} v{','.join(map(str, sorted(those)))} {step}: {path} is {got}, Apache Kafka's {wanted}"
+            for (name, step, path, got, wanted), those in sorted(versions.items())]
 
 
 def brief(value):
