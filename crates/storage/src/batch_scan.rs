@@ -12,7 +12,7 @@ use crate::fs::{File, read_up_to};
 /// Bytes read at once when every byte is needed.
 const CHUNK: usize = 1 << 20;
 /// Bytes read at once when the headers suffice and batches are small: several headers then come with one read.
-const HEADER_CHUNK: usize = 16 << 10;
+const HEADER_CHUNK: usize = 4 << 10;
 /// Control batches are tiny; larger ones are not decoded.
 const MAX_CONTROL: usize = 64 << 10;
 
