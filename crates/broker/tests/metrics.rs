@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use ottla_broker::broker::RunningBroker;
 use ottla_broker::config::BrokerConfig;
+use ottla_broker::telemetry::catalogue::CATALOGUE;
 use ottla_protocol::api as wire;
 use ottla_protocol::ids::Timestamp;
 use ottla_protocol::kafka_protocol::protocol::{Request, StrBytes};
@@ -129,6 +130,13 @@ async fn what_a_client_does_is_counted() {
         &format!("kafka_server_socket_server_metrics_connection_count{listener} 1"),
     ] {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+    for metric in CATALOGUE {
+        assert!(
+            text.contains(&format!("# TYPE {} ", metric.name)),
+            "nobody writes {}",
+            metric.name
+        );
     }
     let remote = "kafka_network_requestmetrics_remotetimems_sum{request=\"Fetch\"} ";
     let waited = text
