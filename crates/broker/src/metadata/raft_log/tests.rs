@@ -1,5 +1,4 @@
 mod crash;
-mod power_cut;
 
 use std::fs::{read, read_dir, write};
 
