@@ -139,6 +139,30 @@ fn the_health_check_of_a_running_broker_passes() {
 }
 
 #[test]
+fn a_hangup_reloads_the_levels_of_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut process = Process::start(dir.path(), &[]);
+    process.wait_for("ready");
+    std::fs::write(
+        dir.path().join("server.properties"),
+        "ottla.log.level=info,ottla_broker::network=debug\n",
+    )
+    .unwrap();
+    process.signal(Signal::SIGHUP);
+    let reloaded = process.wait_for("reloaded the levels of the log");
+    assert_eq!(reloaded["levels"], "info,ottla_broker::network=debug");
+    std::fs::write(
+        dir.path().join("server.properties"),
+        "num.partitions=many\n",
+    )
+    .unwrap();
+    process.signal(Signal::SIGHUP);
+    process.wait_for("nothing reloaded");
+    process.signal(Signal::SIGTERM);
+    assert_eq!(process.end().0, Some(0));
+}
+
+#[test]
 fn a_data_directory_serves_one_process() {
     let dir = tempfile::tempdir().unwrap();
     let mut first = Process::start(dir.path(), &[]);

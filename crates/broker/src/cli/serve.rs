@@ -36,7 +36,7 @@ pub(super) fn run(args: &ConfigArgs) -> Exit {
     } else {
         log::LogFormat::Text
     };
-    log::init(format, &config.ottla.ottla_log_level);
+    let log = log::Log::start(format, &config.ottla.ottla_log_level);
     report(&loaded);
     raise_file_limit();
     for line in config
@@ -52,7 +52,10 @@ pub(super) fn run(args: &ConfigArgs) -> Exit {
         .build();
     match runtime {
         Ok(runtime) => {
-            let exit = runtime.block_on(serve(config, started_at));
+            let exit = runtime.block_on(async {
+                reload_on_hangup(args.clone(), log);
+                serve(config, started_at).await
+            });
             // What still blocks a thread is cut off: everything that must be on disk is.
             runtime.shutdown_background();
             exit
@@ -92,6 +95,33 @@ fn raise_file_limit() {
     });
     if let Err(error) = raised {
         tracing::warn!(%error, "cannot raise the limit of open files");
+    }
+}
+
+/// SIGHUP reads the configuration anew and takes from it what can be changed by that: the levels of the log.
+fn reload_on_hangup(args: ConfigArgs, log: log::Log) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (args, log) = (Arc::new(args), Arc::new(log));
+    match signal(SignalKind::hangup()) {
+        Ok(mut hangup) => {
+            tokio::spawn(async move {
+                while hangup.recv().await.is_some() {
+                    let (args, log) = (Arc::clone(&args), Arc::clone(&log));
+                    tokio::task::spawn_blocking(move || reload(&args, &log));
+                }
+            });
+        }
+        Err(error) => tracing::warn!(%error, "cannot listen for SIGHUP"),
+    }
+}
+
+fn reload(args: &ConfigArgs, log: &log::Log) {
+    let config =
+        load::from_args(args).and_then(|loaded| loaded.config.map_err(|error| error.to_string()));
+    let levels = config.map(|config| config.ottla.ottla_log_level);
+    match levels.and_then(|levels| log.set_levels(&levels).map(|()| levels)) {
+        Ok(levels) => tracing::info!(%levels, "reloaded the levels of the log"),
+        Err(error) => tracing::warn!(%error, "nothing reloaded"),
     }
 }
 

@@ -23,25 +23,66 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts the log. `RUST_LOG` wins over `directives`; the first call of a process counts.
-pub fn init(format: LogFormat, directives: &str) {
-    let from_env = std::env::var("RUST_LOG")
+/// The log of this process, once it has begun.
+pub struct Log {
+    set_filter: Box<dyn Fn(EnvFilter) -> Result<(), String> + Send + Sync>,
+}
+
+impl Log {
+    /// Starts the log with these levels, unless `RUST_LOG` gives others. The first call of a process counts.
+    pub fn start(format: LogFormat, levels: &str) -> Self {
+        let filter =
+            EnvFilter::builder().parse_lossy(from_environment().as_deref().unwrap_or(levels));
+        let builder = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal());
+        // A second log would be a mistake of a test, not of a user.
+        match format {
+            LogFormat::Text => {
+                let builder = builder.event_format(Line).with_filter_reloading();
+                let handle = builder.reload_handle();
+                let _ = builder.try_init();
+                let set = move |filter| handle.reload(filter).map_err(|error| error.to_string());
+                Self {
+                    set_filter: Box::new(set),
+                }
+            }
+            LogFormat::Json => {
+                let builder = builder
+                    .json()
+                    .flatten_event(true)
+                    .with_timer(Millis)
+                    .with_filter_reloading();
+                let handle = builder.reload_handle();
+                let _ = builder.try_init();
+                let set = move |filter| handle.reload(filter).map_err(|error| error.to_string());
+                Self {
+                    set_filter: Box::new(set),
+                }
+            }
+        }
+    }
+
+    /// Changes the levels of the running log.
+    ///
+    /// # Errors
+    /// `levels` cannot be read, or `RUST_LOG` has the word.
+    pub fn set_levels(&self, levels: &str) -> Result<(), String> {
+        if from_environment().is_some() {
+            return Err("RUST_LOG is set and wins".to_owned());
+        }
+        let filter = EnvFilter::builder()
+            .parse(levels)
+            .map_err(|error| error.to_string())?;
+        (self.set_filter)(filter)
+    }
+}
+
+fn from_environment() -> Option<String> {
+    std::env::var("RUST_LOG")
         .ok()
-        .filter(|text| !text.is_empty());
-    let filter = EnvFilter::builder().parse_lossy(from_env.as_deref().unwrap_or(directives));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    // A second log would be a mistake of a test, not of a user.
-    let _ = match format {
-        LogFormat::Text => builder.event_format(Line).try_init(),
-        LogFormat::Json => builder
-            .json()
-            .flatten_event(true)
-            .with_timer(Millis)
-            .try_init(),
-    };
+        .filter(|text| !text.is_empty())
 }
 
 /// One event a line.
