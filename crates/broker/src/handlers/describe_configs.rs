@@ -18,7 +18,7 @@ use super::Handler;
 use crate::broker::Broker;
 use crate::config::dynamic::{self, ConfigEntry, ConfigSource, Layers};
 use crate::config::{self, KEYS, Key, TOPIC_KEYS};
-use crate::metadata::controller::topic_name;
+use crate::metadata::controller::{error_text, topic_name};
 use crate::metadata::image::{ConfigResourceType, MetadataImage};
 use crate::metadata::service::MetadataService;
 use crate::network::request::RequestContext;
@@ -86,7 +86,13 @@ impl Query<'_> {
             ConfigResourceType::TOPIC => self.topic(name),
             ConfigResourceType::BROKER if name.is_empty() => Ok(self.broker_defaults()),
             ConfigResourceType::BROKER => self.broker(name),
-            ConfigResourceType(other) => invalid(format!("Unsupported resource type: {other}")),
+            ConfigResourceType::BROKER_LOGGER
+            | ConfigResourceType::CLIENT_METRICS
+            | ConfigResourceType::GROUP => invalid(format!(
+                "Unsupported resource type: {}",
+                self.resource.resource_type
+            )),
+            _ => invalid(error_text(ResponseError::InvalidRequest)),
         }
     }
 
@@ -167,6 +173,7 @@ impl Query<'_> {
         entry: ConfigEntry,
         read_only: bool,
     ) -> DescribeConfigsResourceResult {
+        let entry = as_kafka_lists(key, entry);
         let synonyms = entry
             .synonyms
             .into_iter()
@@ -190,6 +197,37 @@ impl Query<'_> {
                     .include_documentation
                     .then(|| StrBytes::from_static_str(key.doc())),
             )
+    }
+}
+
+/// Of the synonyms of a broker Kafka shows those from the first that has the key's own name on, or for a topic's key
+/// the name of its counterpart: a value that was set by another name alone, or by default, looks like a default
+/// (`ConfigHelper.configSynonyms`).
+fn as_kafka_lists(key: &'static Key, entry: ConfigEntry) -> ConfigEntry {
+    let is_topic_key =
+        config::topic_key(key.name).is_some_and(|topic_key| std::ptr::eq(topic_key, key));
+    let counterpart = key
+        .synonyms
+        .first()
+        .map(|synonym| synonym.name)
+        .filter(|_| is_topic_key);
+    let main = counterpart.unwrap_or(key.name);
+    let (mut synonyms, broker): (Vec<_>, Vec<_>) = entry
+        .synonyms
+        .into_iter()
+        .partition(|synonym| synonym.source == ConfigSource::DynamicTopic);
+    synonyms.extend(
+        broker
+            .into_iter()
+            .skip_while(|synonym| synonym.name != main),
+    );
+    let source = synonyms
+        .first()
+        .map_or(ConfigSource::Default, |first| first.source);
+    ConfigEntry {
+        source,
+        synonyms,
+        ..entry
     }
 }
 

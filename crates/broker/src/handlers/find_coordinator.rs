@@ -1,6 +1,6 @@
 //! FindCoordinator: which broker looks after a group or a transactional id.
 //!
-//! Versions 0-6. There are no coordinators yet, so that every valid key gets COORDINATOR_NOT_AVAILABLE, upon which
+//! Versions 0-6. There are no coordinators yet, so that every key gets COORDINATOR_NOT_AVAILABLE, upon which
 //! clients ask again later. v1: transactional ids. v4: several keys at once. v6: share groups, which this broker does
 //! not have: INVALID_REQUEST, as Kafka answers where they are off.
 
@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 
 use super::Handler;
 use crate::broker::Broker;
+use crate::metadata::controller::error_text;
 use crate::network::request::RequestContext;
 use ottla_protocol::ResponseError;
 use ottla_protocol::kafka_protocol::protocol::StrBytes;
@@ -18,6 +19,8 @@ use ottla_protocol::messages::{BrokerId, FindCoordinatorRequest, FindCoordinator
 const GROUP: i8 = 0;
 /// `CoordinatorType.TRANSACTION`.
 const TRANSACTION: i8 = 1;
+/// `CoordinatorType.SHARE`.
+const SHARE: i8 = 2;
 /// `Node.noNode`.
 const NO_NODE: i32 = -1;
 
@@ -42,29 +45,32 @@ impl Handler for FindCoordinator {
 
 /// Answer a request.
 pub(crate) fn answer(version: i16, request: &FindCoordinatorRequest) -> FindCoordinatorResponse {
-    if version >= 4 {
-        let coordinators = request.coordinator_keys.iter().map(|key| {
-            let error = coordinator(request.key_type, key);
-            Coordinator::default()
-                .with_key(key.clone())
-                .with_node_id(BrokerId(NO_NODE))
-                .with_port(NO_NODE)
-                .with_error_code(error.code())
-                .with_error_message(Some(StrBytes::from_string(error.to_string())))
-        });
-        return FindCoordinatorResponse::default().with_coordinators(coordinators.collect());
+    let text = |error| Some(StrBytes::from_string(error_text(error)));
+    if version < 4 {
+        let error = coordinator(request.key_type);
+        return FindCoordinatorResponse::default()
+            .with_error_code(error.code())
+            .with_error_message(text(error))
+            .with_node_id(BrokerId(NO_NODE))
+            .with_port(NO_NODE);
     }
-    let error = coordinator(request.key_type, &request.key);
-    FindCoordinatorResponse::default()
-        .with_error_code(error.code())
-        .with_error_message(Some(StrBytes::from_string(error.to_string())))
-        .with_node_id(BrokerId(NO_NODE))
-        .with_port(NO_NODE)
+    let coordinators = request.coordinator_keys.iter().map(|key| {
+        let error = coordinator(request.key_type);
+        // Kafka explains itself only when the whole request is wrong.
+        let is_known = (GROUP..=SHARE).contains(&request.key_type);
+        Coordinator::default()
+            .with_key(key.clone())
+            .with_node_id(BrokerId(NO_NODE))
+            .with_port(NO_NODE)
+            .with_error_code(error.code())
+            .with_error_message(if is_known { None } else { text(error) })
+    });
+    FindCoordinatorResponse::default().with_coordinators(coordinators.collect())
 }
 
-fn coordinator(key_type: i8, key: &str) -> ResponseError {
+fn coordinator(key_type: i8) -> ResponseError {
     match key_type {
-        GROUP | TRANSACTION if !key.is_empty() => ResponseError::CoordinatorNotAvailable,
+        GROUP | TRANSACTION => ResponseError::CoordinatorNotAvailable,
         _ => ResponseError::InvalidRequest,
     }
 }
@@ -85,7 +91,7 @@ mod tests {
             .iter()
             .map(|found| (found.key.as_str(), found.error_code, found.node_id.0))
             .collect();
-        assert_eq!(answers, [("g", 15, -1), ("", 42, -1), ("h", 15, -1)]);
+        assert_eq!(answers, [("g", 15, -1), ("", 15, -1), ("h", 15, -1)]);
     }
 
     #[test]
@@ -93,7 +99,7 @@ mod tests {
         for (key_type, key, code) in [
             (GROUP, "g", 15),
             (TRANSACTION, "t", 15),
-            (GROUP, "", 42),
+            (GROUP, "", 15),
             (2, "s", 42),
             (9, "x", 42),
         ] {

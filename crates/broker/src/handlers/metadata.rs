@@ -60,11 +60,14 @@ pub(crate) async fn answer(
     version: i16,
     request: &MetadataRequest,
 ) -> MetadataResponse {
-    let asked = Asked::of(request, version);
+    let asked = match Asked::of(request, version) {
+        Ok(asked) => asked,
+        Err(error) => return refused(request, version, error),
+    };
     let may_create =
         metadata.config.node.auto_create_topics_enable && request.allow_auto_topic_creation;
     let created = match &asked {
-        Ok(Asked::Some(topics)) if may_create => auto_create(metadata, topics).await,
+        Asked::Some(topics) if may_create => auto_create(metadata, topics).await,
         _ => Vec::new(),
     };
     let image = metadata.cache.image();
@@ -75,9 +78,8 @@ pub(crate) async fn answer(
         version,
     };
     let mut topics: Vec<_> = match asked {
-        Err(error) => refused(request, error),
-        Ok(Asked::All) => image.topics.iter().map(|topic| view.topic(topic)).collect(),
-        Ok(Asked::Some(topics)) => topics
+        Asked::All => image.topics.iter().map(|topic| view.topic(topic)).collect(),
+        Asked::Some(topics) => topics
             .into_iter()
             .map(|topic| view.asked_topic(topic, &created))
             .collect(),
@@ -125,6 +127,11 @@ impl<'a> Asked<'a> {
         {
             return Err(ResponseError::InvalidRequest);
         }
+        let is_named =
+            |topic: &MetadataRequestTopic| topic.name.is_some() || topic.topic_id != Uuid::nil();
+        if !topics.iter().all(is_named) {
+            return Err(ResponseError::InvalidRequest);
+        }
         // As in Kafka: one id in the request, and only ids count.
         let by_id = topics.iter().any(|topic| topic.topic_id != Uuid::nil());
         let mut wanted: Vec<_> = topics
@@ -149,17 +156,19 @@ impl<'a> Asked<'a> {
     }
 }
 
-fn refused(request: &MetadataRequest, error: ResponseError) -> Vec<MetadataResponseTopic> {
-    let topics = request.topics.iter().flatten();
-    topics
-        .map(|topic| {
-            unknown(
-                topic.name.clone().unwrap_or_default(),
-                TopicId(topic.topic_id),
-                error,
-            )
-        })
-        .collect()
+/// The answer to a request that is wrong as a whole: every topic of it, and nothing else.
+fn refused(request: &MetadataRequest, version: i16, error: ResponseError) -> MetadataResponse {
+    let topics = request.topics.iter().flatten().map(|topic| {
+        let name = topic.name.clone().unwrap_or_default();
+        unknown(name, TopicId(topic.topic_id), error)
+    });
+    let response = MetadataResponse::default()
+        .with_cluster_id(None)
+        .with_topics(topics.collect());
+    if version < 13 {
+        return response;
+    }
+    response.with_error_code(error.code())
 }
 
 /// Create those of `topics` that do not exist; the codes of those that could not be.

@@ -9,6 +9,7 @@ mod create_partitions;
 mod create_topics;
 mod delete_topics;
 mod elect_leaders;
+mod error_text;
 mod partition_change;
 mod placement;
 mod producer_ids;
@@ -25,6 +26,7 @@ use super::record::MetadataRecord;
 use crate::config::BrokerConfig;
 use crate::config::dynamic::{Layers, Overrides};
 
+pub use error_text::error_text;
 pub use producer_ids::PRODUCER_ID_BLOCK_LEN;
 pub use registration::{REGISTERED_FEATURES, ShutdownKind};
 
@@ -74,7 +76,7 @@ impl ApiError {
     fn general(error: ResponseError) -> Self {
         Self {
             error,
-            message: Some(error.to_string()),
+            message: Some(error_text(error)),
         }
     }
 

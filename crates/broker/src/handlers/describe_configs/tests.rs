@@ -108,6 +108,29 @@ async fn a_topics_value_comes_with_all_that_it_overrides() {
 }
 
 #[tokio::test]
+async fn what_was_set_by_another_name_alone_looks_like_a_default() {
+    let metadata = service(&[("log.roll.hours", "2")]);
+    let topic = CreatableTopic::default()
+        .with_name(TopicName(text("t")))
+        .with_num_partitions(1)
+        .with_replication_factor(1);
+    let request = CreateTopicsRequest::default().with_topics(vec![topic]);
+    metadata.controller.create_topics(request).await.unwrap();
+    for (kind, name, key) in [(TOPIC, "t", "segment.ms"), (BROKER, "1", "log.roll.ms")] {
+        let result = only(&metadata, &ask(kind, name, Some(&[key])));
+        let config = &result.configs[0];
+        assert_eq!(
+            (
+                config.value.as_ref().unwrap().as_str(),
+                config.config_source
+            ),
+            ("7200000", 5)
+        );
+        assert!(config.synonyms.is_empty());
+    }
+}
+
+#[tokio::test]
 async fn null_and_empty_lists_of_keys_ask_for_all() {
     let metadata = cluster().await;
     for keys in [None, Some(&[][..])] {
@@ -198,7 +221,7 @@ async fn what_cannot_be_described_has_its_error() {
             42,
             Some("Broker id must be an integer, but it is: x"),
         ),
-        (99, "x", 42, Some("Unsupported resource type: 99")),
+        (8, "1", 42, Some("Unsupported resource type: 8")),
     ];
     for (resource_type, name, code, message) in table {
         let result = only(&metadata, &ask(resource_type, name, None));

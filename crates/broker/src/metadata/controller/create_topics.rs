@@ -230,7 +230,14 @@ impl Controller<'_> {
                       is_sensitive| {
             CreatableTopicConfigs::default()
                 .with_name(StrBytes::from_static_str(name))
-                .with_value(value.map(StrBytes::from_string))
+                // What the client has set is given back as it was written.
+                .with_value(
+                    new.configs
+                        .get(name)
+                        .cloned()
+                        .or(value)
+                        .map(StrBytes::from_string),
+                )
                 .with_config_source(source as i8)
                 .with_is_sensitive(is_sensitive)
         };

@@ -231,6 +231,16 @@ fn a_topic_is_created_with_defaults_and_its_configs() {
     };
     assert_eq!(source("retention.ms"), ("5000", 1));
     assert_eq!(source("cleanup.policy"), ("delete", 5));
+
+    // A value comes back as the client wrote it, spaces and all.
+    let odd = with_config(new_topic("odd", 1, 1), "segment.bytes", Some(" 2000000 "));
+    let results = create(&mut cluster, vec![odd]);
+    let configs = results[0].configs.as_ref().unwrap();
+    let found = configs
+        .iter()
+        .find(|config| config.name.as_str() == "segment.bytes")
+        .unwrap();
+    assert_eq!(found.value.as_ref().unwrap().as_str(), " 2000000 ");
 }
 
 #[test]
