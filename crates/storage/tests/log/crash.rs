@@ -200,20 +200,25 @@ fn check(image: &CrashFs, model: &Model) {
     let partition_log = log(&manager);
     let found = check_content(&partition_log, model);
     check_producers(&partition_log, &found);
-    // One more append, and what the next start finds is exactly that.
-    let end = partition_log.reader().log_end_offset();
-    let mut builder = BatchBuilder::new();
-    builder.append(Timestamp(0), None, Some(b"one more"));
-    assert_eq!(
-        append(&partition_log, builder.build().unwrap()).unwrap(),
-        end.plus(1)
-    );
+    // Some more appends, past what was lost, and what the next start finds is exactly that.
+    let mut end = partition_log.reader().log_end_offset();
+    for sequence in 0..6 {
+        let mut builder =
+            BatchBuilder::new().producer(ProducerId(9), ProducerEpoch(0), Sequence(sequence));
+        builder.append(Timestamp(0), None, Some(b"one more"));
+        end = end.plus(1);
+        let appended = append(&partition_log, builder.build().unwrap());
+        assert_eq!(appended.unwrap(), end);
+    }
     let from = partition_log.reader().log_start_offset();
     let expected = read_on(partition_log.reader(), from, 700);
     drop((partition_log, manager));
     let manager = start(&fs);
-    let again = read_on(log(&manager).reader(), from, 500);
-    assert!(again == expected, "found + 1 after another start");
+    let partition_log = log(&manager);
+    let again = read_on(partition_log.reader(), from, 500);
+    assert!(again == expected, "found and appended after another start");
+    let again: Vec<Vec<u8>> = again.into_iter().map(|(_, bytes)| bytes).collect();
+    check_producers(&partition_log, &again);
 }
 
 fn check_content(log: &PartitionLog, model: &Model) -> Vec<Vec<u8>> {

@@ -153,6 +153,33 @@ fn a_flipped_bit_cuts_the_log_there_and_what_comes_behind_goes() {
 }
 
 #[test]
+fn batches_behind_a_cut_do_not_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let same_size = |fill: u8| {
+        let mut builder = BatchBuilder::new();
+        builder.append(Timestamp(0), None, Some(&[fill; 50]));
+        builder.build().unwrap()
+    };
+    let mut log = open(dir.path(), small_config(), Opening::UNKNOWN);
+    for fill in 0..3 {
+        append(&mut log, same_size(fill));
+    }
+    drop(log);
+    // The second of three batches is broken; another one of its size takes its place before the third, which is whole.
+    let path = active_file(dir.path());
+    let mut content = fs::read(&path).unwrap();
+    let middle = content.len() / 2;
+    content[middle] ^= 1;
+    fs::write(&path, content).unwrap();
+    let mut log = open(dir.path(), small_config(), Opening::UNKNOWN);
+    assert_eq!(log.log_end_offset(), Offset(1));
+    append(&mut log, same_size(9));
+    drop(log);
+    let log = open(dir.path(), small_config(), Opening::UNKNOWN);
+    assert_eq!(log.log_end_offset(), Offset(2));
+}
+
+#[test]
 fn rebuilt_indexes_are_those_that_were_written() {
     let dir = tempfile::tempdir().unwrap();
     let mut log = filled(dir.path(), 200);
