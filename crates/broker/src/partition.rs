@@ -185,7 +185,8 @@ impl Partition {
     /// FENCED_LEADER_EPOCH when the client's is older than ours, UNKNOWN_LEADER_EPOCH when it is newer.
     pub fn check_epoch(&self, client: LeaderEpoch) -> Result<(), ResponseError> {
         let ours = self.leader_epoch();
-        if client == LeaderEpoch::NONE || client == ours {
+        // Any negative epoch is "none", as in Kafka's `RequestUtils.getLeaderEpoch`.
+        if client < LeaderEpoch(0) || client == ours {
             Ok(())
         } else if client < ours {
             Err(ResponseError::FencedLeaderEpoch)

@@ -98,14 +98,9 @@ async fn handle(
     version: i16,
     request: &FetchRequest,
 ) -> Fetched {
-    if request.session_id != NO_SESSION && request.session_epoch != FINAL_EPOCH {
+    let is_full = matches!(request.session_epoch, NEW_SESSION_EPOCH | FINAL_EPOCH);
+    if !is_full || (request.session_id != NO_SESSION && request.session_epoch != FINAL_EPOCH) {
         return Fetched::refuse(ResponseError::FetchSessionIdNotFound);
-    }
-    if request.session_id == NO_SESSION
-        && request.session_epoch != NEW_SESSION_EPOCH
-        && request.session_epoch != FINAL_EPOCH
-    {
-        return Fetched::refuse(ResponseError::InvalidFetchSessionEpoch);
     }
     let fetch = Fetch::resolve(broker, version, request);
     let read = fetch.wait_and_read(request, &context.waited).await;
@@ -367,7 +362,8 @@ fn refuse(index: i32, error: ResponseError) -> PartitionRead {
         .with_error_code(error.code())
         .with_high_watermark(-1)
         .with_last_stable_offset(-1)
-        .with_log_start_offset(-1);
+        .with_log_start_offset(-1)
+        .with_aborted_transactions(None);
     PartitionRead {
         data,
         records: Records::default(),

@@ -7,6 +7,8 @@
 //! *Versions*: 2 brings the isolation level (KIP-98); 4 leader epochs (KIP-320); 7 the largest timestamp (KIP-734);
 //! 8 and 9 tiered storage (KIP-405, KIP-1005).
 
+use std::collections::BTreeMap;
+
 use ottla_protocol::ResponseError;
 use ottla_protocol::ids::{LeaderEpoch, Offset, PartitionIndex, Timestamp};
 use ottla_protocol::messages::list_offsets_request::ListOffsetsPartition;
@@ -50,7 +52,13 @@ impl Handler for ListOffsets {
         for wanted in request.topics {
             let topic = broker.partitions().topic(&wanted.name);
             let mut partitions = Vec::with_capacity(wanted.partitions.len());
-            for query in wanted.partitions {
+            let (queries, twice) = unique(wanted.partitions);
+            partitions.extend(
+                twice
+                    .iter()
+                    .map(|query| answer(query, version, Err(ResponseError::InvalidRequest))),
+            );
+            for query in queries {
                 let partition = match &topic {
                     Some(topic) => topic.partition(PartitionIndex(query.partition_index)),
                     None => Err(ResponseError::UnknownTopicOrPartition),
@@ -71,6 +79,22 @@ impl Handler for ListOffsets {
     }
 }
 
+/// The queries for partitions that are asked for once, and one each of those that are asked for more often.
+fn unique(
+    queries: Vec<ListOffsetsPartition>,
+) -> (Vec<ListOffsetsPartition>, Vec<ListOffsetsPartition>) {
+    let mut count = BTreeMap::new();
+    for query in &queries {
+        *count.entry(query.partition_index).or_insert(0) += 1;
+    }
+    let (once, mut twice): (Vec<_>, Vec<_>) = queries
+        .into_iter()
+        .partition(|query| count.get(&query.partition_index) == Some(&1));
+    twice.sort_by_key(|query| query.partition_index);
+    twice.dedup_by_key(|query| query.partition_index);
+    (once, twice)
+}
+
 async fn find(
     partition: &std::sync::Arc<Partition>,
     isolation: Isolation,
@@ -84,13 +108,12 @@ async fn find(
         LATEST => Ok(Some((Timestamp::NONE, end, partition.leader_epoch()))),
         EARLIEST | EARLIEST_LOCAL => {
             let start = partition.offsets().log_start;
+            // An empty log has no records of any epoch; the leader's own begins where they will.
+            let epoch = partition.reader().epoch_at(start);
             Ok(Some((
                 Timestamp::NONE,
                 start,
-                partition
-                    .reader()
-                    .epoch_at(start)
-                    .unwrap_or(LeaderEpoch::NONE),
+                epoch.unwrap_or(partition.leader_epoch()),
             )))
         }
         LATEST_TIERED => Ok(None),

@@ -11,7 +11,7 @@
 use bytes::Bytes;
 use ottla_protocol::ResponseError;
 use ottla_protocol::api as wire;
-use ottla_protocol::ids::{PartitionIndex, Timestamp, TopicId};
+use ottla_protocol::ids::{Offset, PartitionIndex, Timestamp, TopicId};
 use ottla_protocol::kafka_protocol::protocol::StrBytes;
 use ottla_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use ottla_protocol::messages::produce_response::{
@@ -25,6 +25,7 @@ use ottla_storage::error::AppendError;
 use super::{Answer, Api, Refusal, Reply, ResponseErrors, error_code};
 use crate::broker::Broker;
 use crate::network::request::RequestContext;
+use crate::partition::Partition;
 use crate::partition::manager::Topic;
 use crate::telemetry::topic::Refusal as Refused;
 
@@ -82,6 +83,7 @@ async fn handle(
                     context,
                     version,
                     acks: request.acks,
+                    is_transactional: request.transactional_id.is_some(),
                     topic: &topic,
                 };
                 produce.append_all(data.partition_data).await
@@ -121,6 +123,7 @@ struct TopicProduce<'a> {
     context: &'a RequestContext<'a>,
     version: i16,
     acks: i16,
+    is_transactional: bool,
     topic: &'a Topic,
 }
 
@@ -151,13 +154,22 @@ impl TopicProduce<'_> {
         self.check_request()?;
         let now = self.broker.now();
         let records = data.records.unwrap_or_default();
-        let batch = ValidBatch::check(records, &partition.rules().batch_rules(self.version, now))?;
-        // A producer gets a transactional id's producer id only from a transaction coordinator.
+        let rules = partition.rules().batch_rules(self.version, now);
+        let batch = ValidBatch::check(records, &rules)
+            .map_err(|invalid| Failure::of_batch(&invalid, partition))?;
         if batch.header().is_transactional() {
-            return Err(ResponseError::InvalidTxnState.into());
+            // Nobody may use an id that was not given; and a producer of a transaction is made known by a transaction
+            // coordinator, which there is none of yet.
+            return Err(match self.is_transactional {
+                false => ResponseError::TransactionalIdAuthorizationFailed,
+                true => ResponseError::InvalidTxnState,
+            }
+            .into());
         }
         let (records, bytes) = (batch.header().records_count(), batch.size());
-        let info = partition.append(batch, AppendOrigin::Client, now)?;
+        let info = partition
+            .append(batch, AppendOrigin::Client, now)
+            .map_err(|error| Failure::of_append(&error, partition))?;
         if !info.duplicate {
             self.topic
                 .counters
@@ -187,7 +199,7 @@ impl TopicProduce<'_> {
             _ => {}
         }
         tracing::info!(client = self.context.client(), peer = %self.context.connection.peer_addr,
-            topic = %self.topic.name, partition = index, error = %failure.code, reason = failure.message.as_deref().unwrap_or(""),
+            topic = %self.topic.name, partition = index, error = %failure.code, reason = %failure.reason,
             "produce refused");
     }
 }
@@ -196,8 +208,13 @@ impl TopicProduce<'_> {
 #[derive(Debug)]
 struct Failure {
     code: ResponseError,
+    /// What the producer is told beyond the code.
     message: Option<String>,
+    /// What the log is told.
+    reason: String,
     record_errors: Vec<(i32, String)>,
+    /// First offset of the partition, where the batch got as far as to be held against the log.
+    log_start_offset: Option<Offset>,
 }
 
 impl Failure {
@@ -210,7 +227,9 @@ impl Failure {
                     .with_batch_index(batch_index)
                     .with_batch_index_error_message(Some(StrBytes::from_string(message)))
             });
-        refuse(index, self.code, self.message).with_record_errors(record_errors.collect())
+        refuse(index, self.code, self.message)
+            .with_record_errors(record_errors.collect())
+            .with_log_start_offset(self.log_start_offset.map_or(-1, |offset| offset.0))
     }
 }
 
@@ -219,27 +238,33 @@ impl From<ResponseError> for Failure {
         Self {
             code,
             message: None,
+            reason: code.to_string(),
             record_errors: Vec::new(),
+            log_start_offset: None,
         }
     }
 }
 
-impl From<InvalidBatch> for Failure {
-    fn from(invalid: InvalidBatch) -> Self {
+impl Failure {
+    fn of_batch(invalid: &InvalidBatch, partition: &Partition) -> Self {
+        let record_errors = invalid.record_errors().to_vec();
         Self {
             code: invalid.error_code(),
             message: Some(invalid.to_string()),
-            record_errors: invalid.record_errors().to_vec(),
+            reason: invalid.to_string(),
+            log_start_offset: (!record_errors.is_empty()).then(|| partition.offsets().log_start),
+            record_errors,
         }
     }
-}
 
-impl From<AppendError> for Failure {
-    fn from(error: AppendError) -> Self {
+    /// Only batches that break the format get a message from Apache Kafka, so these have none.
+    fn of_append(error: &AppendError, partition: &Partition) -> Self {
         Self {
-            code: error_code::of_append(&error),
-            message: Some(error.to_string()),
+            code: error_code::of_append(error),
+            message: None,
+            reason: error.to_string(),
             record_errors: Vec::new(),
+            log_start_offset: Some(partition.offsets().log_start),
         }
     }
 }
