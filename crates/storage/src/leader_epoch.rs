@@ -237,8 +237,8 @@ mod tests {
         let text = std::fs::read_to_string(dir.path().join(FILE_NAME)).unwrap();
         assert_eq!(text, "0\n2\n0 0\n3 1042\n");
         assert_eq!(LeaderEpochs::load(&fs, dir.path()).unwrap(), cache);
+        assert_eq!(LeaderEpochs::parse(b""), Ok(LeaderEpochs::default()));
         for broken in [
-            "",
             "1\n0\n",
             "0\n1\n",
             "0\n1\nx 1\n",

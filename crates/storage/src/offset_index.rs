@@ -53,7 +53,7 @@ impl OffsetIndex {
         let found = self
             .index
             .search(|entry| i64::from(entry.relative) <= relative, guess)?;
-        Ok(self.absolute(found))
+        Ok(self.absolute(found.map(|(_, entry)| entry)))
     }
 
     /// The last batch in the index that starts at or before `position`.
@@ -62,7 +62,17 @@ impl OffsetIndex {
         let found = self
             .index
             .search(|entry| entry.position <= position, guess)?;
-        Ok(self.absolute(found))
+        Ok(self.absolute(found.map(|(_, entry)| entry)))
+    }
+
+    /// Where the batch starts that is `entries` entries before the last one at or before `position`.
+    pub(crate) fn position_before(&self, position: u32, entries: u32) -> io::Result<u32> {
+        let found = self
+            .index
+            .search(|entry| entry.position <= position, None)?;
+        let earlier = found.and_then(|(slot, _)| slot.checked_sub(entries));
+        let entry = earlier.map(|slot| self.index.get(slot)).transpose()?;
+        Ok(entry.flatten().map_or(0, |entry| entry.position))
     }
 
     /// The slot that is as far into the index as `part` is into `whole`.

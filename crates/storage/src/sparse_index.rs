@@ -64,6 +64,15 @@ impl<E: IndexEntry> SparseIndex<E> {
         Ok(self.read()?.last)
     }
 
+    /// The entry in a slot; `None` behind the last one.
+    pub(crate) fn get(&self, slot: u32) -> io::Result<Option<E>> {
+        let state = self.read()?;
+        match slot.checked_sub(state.tail_start) {
+            Some(in_tail) => Ok(state.tail.get(in_tail as usize).copied()),
+            None => Ok(read_block::<E>(&*self.file.get()?, slot, slot + 1)?.pop()),
+        }
+    }
+
     /// Append an entry. The caller keeps the order.
     pub(crate) fn append(&self, entry: E) -> io::Result<()> {
         let mut state = self.write()?;
@@ -79,16 +88,17 @@ impl<E: IndexEntry> SparseIndex<E> {
     }
 
     /// The last entry that satisfies `before`, which is true for the first so many entries and false for the rest.
-    /// `guess` is a slot near to which the answer is thought to lie.
+    /// With its slot; `guess` is a slot near to which the answer is thought to lie.
     pub(crate) fn search(
         &self,
         before: impl Fn(&E) -> bool,
         guess: Option<u32>,
-    ) -> io::Result<Option<E>> {
+    ) -> io::Result<Option<(u32, E)>> {
         let state = self.read()?;
         if state.tail_start == 0 || state.tail.first().is_some_and(&before) {
             let count = state.tail.partition_point(before);
-            return Ok(count.checked_sub(1).map(|slot| state.tail[slot]));
+            let last = count.checked_sub(1);
+            return Ok(last.map(|last| (state.tail_start + last as u32, state.tail[last])));
         }
         let stored = state.tail_start;
         drop(state);
@@ -192,7 +202,7 @@ impl<E: IndexEntry> SparseIndex<E> {
         stored: u32,
         before: impl Fn(&E) -> bool,
         guess: Option<u32>,
-    ) -> io::Result<Option<E>> {
+    ) -> io::Result<Option<(u32, E)>> {
         let file = self.file.get()?;
         // The answer is in [low, high): slots below low are before, those from high on are not.
         let (mut low, mut high) = (0, stored);
@@ -213,7 +223,7 @@ impl<E: IndexEntry> SparseIndex<E> {
             let count = block.partition_point(&before);
             if count > 0 {
                 low = from + count as u32;
-                found = Some(block[count - 1]);
+                found = Some((low - 1, block[count - 1]));
             }
             if count < block.len() {
                 high = from + count as u32;

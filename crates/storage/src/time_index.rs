@@ -49,7 +49,7 @@ impl TimeIndex {
         let found = self
             .index
             .search(|entry| entry.timestamp <= target.0, None)?;
-        Ok(self.absolute(found))
+        Ok(self.absolute(found.map(|(_, entry)| entry)))
     }
 
     /// The last entry. Without one, no timestamp and the base offset.

@@ -130,8 +130,9 @@ impl Rebuild<'_> {
     }
 }
 
-/// How far before a snapshot the log is searched for batches that a producer may send again.
-const RECALL_BYTES: u32 = 2 << 20;
+/// How many index entries before a snapshot the log is searched from for batches that a producer may send again. The
+/// walk reads about once per entry, whatever the size of the batches, and there may be ten thousand logs.
+const RECALL_ENTRIES: u32 = 64;
 
 impl Rebuild<'_> {
     /// A snapshot names only the last batch of each producer, but a producer may have five under way at a stop and
@@ -146,10 +147,11 @@ impl Rebuild<'_> {
         }
         let at_end = segment.find(state.end(), segment.size())?;
         let end = at_end.map_or(u64::from(segment.size()), |batch| batch.position);
-        let from = (end as u32).saturating_sub(RECALL_BYTES);
-        let from = segment.offset_index.lookup_position(from, segment.size())?;
+        // Positions in a segment are 31 bits wide.
+        let index = &segment.offset_index;
+        let from = index.position_before(end as u32, RECALL_ENTRIES)?;
         let file = segment.log.get()?;
-        let mut scan = BatchScan::headers(&*file, from.position.into(), end);
+        let mut scan = BatchScan::headers(&*file, from.into(), end);
         let mut older = Vec::new();
         while let Some(batch) = scan.next()? {
             if batch.header.producer_id() != ProducerId::NONE && !batch.header.is_control() {
