@@ -261,7 +261,7 @@ pub fn validate_broker_value(name: &str, text: &str, cluster_default: bool) -> R
             "Cannot update these configs dynamically: Set({name})"
         )),
         (UpdateMode::PerBroker, _) if cluster_default => Err(format!(
-            "Cannot update these configs at default cluster level, broker configs must be specified: Set({name})"
+            "Cannot update these configs at default cluster level, broker id must be specified: Set({name})"
         )),
         (_, Class::Unsupported(hint) | Class::Unsafe(hint)) => {
             Err(format!("{name} is not supported: {hint}"))

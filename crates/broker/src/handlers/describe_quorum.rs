@@ -16,7 +16,7 @@ use ottla_protocol::messages::{BrokerId, DescribeQuorumRequest, DescribeQuorumRe
 
 use super::Handler;
 use crate::broker::Broker;
-use crate::metadata::controller::topic_name;
+use crate::metadata::controller::{error_text, topic_name};
 use crate::metadata::service::MetadataService;
 use crate::network::request::RequestContext;
 
@@ -49,7 +49,7 @@ pub(crate) fn answer(
     let is_valid = matches!(&request.topics[..], [topic] if topic.topic_name.as_str() == topic_name::CLUSTER_METADATA
         && matches!(&topic.partitions[..], [partition] if partition.partition_index == 0));
     if !is_valid {
-        return refused(request);
+        return refused(version, request);
     }
     let partition = partition(metadata, version, now);
     let topics = request.topics.iter();
@@ -112,13 +112,15 @@ fn nodes(metadata: &MetadataService) -> Vec<Node> {
 }
 
 /// There is one partition that can be asked for.
-fn refused(request: &DescribeQuorumRequest) -> DescribeQuorumResponse {
+fn refused(version: i16, request: &DescribeQuorumRequest) -> DescribeQuorumResponse {
+    let error = ResponseError::UnknownTopicOrPartition;
+    let message = (version >= 2).then(|| StrBytes::from_string(error_text(error)));
     let topics = request.topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|partition| {
             PartitionData::default()
                 .with_partition_index(partition.partition_index)
-                .with_error_code(ResponseError::UnknownTopicOrPartition.code())
-                .with_error_message(None)
+                .with_error_code(error.code())
+                .with_error_message(message.clone())
         });
         TopicData::default()
             .with_topic_name(topic.topic_name.clone())

@@ -1,6 +1,6 @@
-//! IncrementalAlterConfigs and AlterConfigs (`ConfigurationControlManager`, `ControllerConfigurationValidator`).
+//! IncrementalAlterConfigs and AlterConfigs (`ConfigAdminManager`, `ConfigurationControlManager`).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use ottla_protocol::ResponseError;
 use ottla_protocol::messages::incremental_alter_configs_request::AlterableConfig;
@@ -54,6 +54,11 @@ impl Controller<'_> {
     pub fn alter_configs(&self, request: &AlterConfigsRequest) -> Decision<AlterConfigsResponse> {
         let resources = request.resources.iter().map(|resource| {
             let id = resource_id(resource.resource_type, &resource.resource_name);
+            let nulls = resource
+                .configs
+                .iter()
+                .filter(|config| config.value.is_none());
+            let nulls: Vec<_> = nulls.map(|config| config.name.as_str()).collect();
             let removed = self
                 .image
                 .configs
@@ -67,7 +72,7 @@ impl Controller<'_> {
                 )
             });
             let changes: Changes = removed.chain(named).collect();
-            (id, Ok(changes))
+            (id, check_nulls(&nulls).map(|()| changes))
         });
         let (records, results) = self.alter(resources.collect(), request.validate_only);
         let responses = results.into_iter().map(|(resource, error)| {
@@ -92,19 +97,15 @@ impl Controller<'_> {
         resources
             .iter()
             .for_each(|(resource, _)| *times.entry(resource.clone()).or_default() += 1);
-        let mut seen = HashSet::new();
         let mut records = Vec::new();
         let mut results = Vec::new();
         for (resource, changes) in resources {
-            if !seen.insert(resource.clone()) {
-                continue;
-            }
             let decided = match times.get(&resource) {
-                Some(1) => changes.and_then(|changes| self.alter_resource(&resource, changes)),
-                _ => Err(ApiError::new(
-                    ResponseError::InvalidRequest,
-                    "Duplicate resource.",
-                )),
+                Some(1) => self
+                    .check_resource(&resource)
+                    .and(changes)
+                    .and_then(|changes| self.alter_resource(&resource, changes)),
+                _ => Err(invalid_request("Each resource must appear at most once.")),
             };
             let error = decided.map(|new| records.extend(new)).err();
             results.push((resource, error));
@@ -163,10 +164,7 @@ impl Controller<'_> {
         for config in configs {
             let name = config.name.as_str();
             if changes.contains_key(name) {
-                return Err(ApiError::new(
-                    ResponseError::InvalidRequest,
-                    "Error due to duplicate config keys",
-                ));
+                return Err(invalid_request("Error due to duplicate config keys"));
             }
             let value = config.value.as_ref().map(|value| value.as_str());
             let value = match (config.config_operation, value) {
@@ -180,17 +178,43 @@ impl Controller<'_> {
                     edited_list(resource, name, current.get(name), operation, value)?,
                 ),
                 (unknown, _) => {
-                    let message = format!("Unknown operation type {unknown}");
-                    return Err(ApiError::new(ResponseError::InvalidRequest, message));
+                    return Err(invalid_request(format!("Unknown operation type {unknown}")));
                 }
             };
             changes.insert(name.to_owned(), value);
         }
-        if nulls.is_empty() {
-            return Ok(changes);
+        check_nulls(&nulls).map(|()| changes)
+    }
+
+    /// Check that the resource is one whose configs can be altered at this node.
+    fn check_resource(&self, resource: &ConfigResource) -> Result<(), ApiError> {
+        let own = self.config.node_id();
+        match (resource.resource_type, resource.name.as_str()) {
+            (ConfigResourceType::TOPIC, "") => {
+                Err(invalid_request("Default topic resources are not allowed."))
+            }
+            (ConfigResourceType::TOPIC, _) | (ConfigResourceType::BROKER, "") => Ok(()),
+            (ConfigResourceType::BROKER, name) => match name.parse::<i32>() {
+                Ok(id) if id == own.0 => Ok(()),
+                Ok(id) => Err(invalid_request(format!(
+                    "Unexpected broker id, expected {own}, but received {id}"
+                ))),
+                Err(_) => Err(invalid_request(format!(
+                    "Node id must be an integer, but it is: {name}"
+                ))),
+            },
+            (
+                ConfigResourceType::BROKER_LOGGER
+                | ConfigResourceType::CLIENT_METRICS
+                | ConfigResourceType::GROUP,
+                _,
+            ) => Err(invalid_request(
+                "Configs of this kind of resource cannot be altered yet.",
+            )),
+            (ConfigResourceType(other), _) => {
+                Err(invalid_request(format!("Unknown resource type {other}")))
+            }
         }
-        let message = format!("Null value not supported for : {}", nulls.join(","));
-        Err(ApiError::new(ResponseError::InvalidRequest, message))
     }
 
     fn validate(
@@ -200,62 +224,44 @@ impl Controller<'_> {
         changes: &Changes,
     ) -> Result<(), ApiError> {
         let invalid_config = |message: String| ApiError::new(ResponseError::InvalidConfig, message);
-        let invalid_request =
-            |message: String| ApiError::new(ResponseError::InvalidRequest, message);
         check_text_len(altered).map_err(invalid_config)?;
-        match resource.resource_type {
-            ConfigResourceType::TOPIC => {
-                let invalid_name =
-                    |message| ApiError::new(ResponseError::InvalidTopicException, message);
-                topic_name::validate(&resource.name).map_err(invalid_name)?;
-                if self.image.topics.by_name(&resource.name).is_none() {
-                    let message = format!("The topic '{}' does not exist.", resource.name);
-                    return Err(ApiError::new(
-                        ResponseError::UnknownTopicOrPartition,
-                        message,
-                    ));
-                }
-                topic::validate_topic(altered, &dynamic::topic_config(&self.layers(altered)))
-                    .map_err(invalid_config)
-            }
-            ConfigResourceType::BROKER => {
-                if !resource.name.is_empty() {
-                    self.check_broker_name(&resource.name)?;
-                }
-                let set = changes
-                    .iter()
-                    .filter_map(|(name, value)| Some((name, value.as_ref()?)));
-                for (name, value) in set {
-                    dynamic::validate_broker_value(name, value, resource.name.is_empty())
-                        .map_err(invalid_request)?;
-                }
-                Ok(())
-            }
-            ConfigResourceType::BROKER_LOGGER
-            | ConfigResourceType::CLIENT_METRICS
-            | ConfigResourceType::GROUP => Err(invalid_request(
-                "Configs of this kind of resource cannot be altered yet.".into(),
-            )),
-            ConfigResourceType(other) => {
-                let message = format!("Unknown resource type {other}.");
-                Err(ApiError::new(ResponseError::UnsupportedVersion, message))
-            }
+        if resource.resource_type == ConfigResourceType::BROKER {
+            let mut set = changes
+                .iter()
+                .filter_map(|(name, value)| Some((name, value.as_ref()?)));
+            let is_default = resource.name.is_empty();
+            return set
+                .try_for_each(|(name, value)| {
+                    dynamic::validate_broker_value(name, value, is_default)
+                })
+                .map_err(invalid_request);
         }
+        topic_name::validate(&resource.name)
+            .map_err(|message| ApiError::new(ResponseError::InvalidTopicException, message))?;
+        if self.image.topics.by_name(&resource.name).is_none() {
+            let message = format!("The topic '{}' does not exist.", resource.name);
+            return Err(ApiError::new(
+                ResponseError::UnknownTopicOrPartition,
+                message,
+            ));
+        }
+        topic::validate_topic(altered, &dynamic::topic_config(&self.layers(altered)))
+            .map_err(invalid_config)
     }
+}
 
-    fn check_broker_name(&self, name: &str) -> Result<(), ApiError> {
-        let invalid = |message: &str| ApiError::new(ResponseError::InvalidRequest, message);
-        let id: i32 = name
-            .parse()
-            .map_err(|_| invalid("Unable to parse broker name as a base 10 number."))?;
-        match self.image.cluster.broker(ottla_protocol::ids::BrokerId(id)) {
-            Some(_) => Ok(()),
-            None => Err(ApiError::new(
-                ResponseError::BrokerIdNotRegistered,
-                format!("No broker with id {id} found."),
-            )),
-        }
+fn invalid_request(message: impl Into<String>) -> ApiError {
+    ApiError::new(ResponseError::InvalidRequest, message)
+}
+
+fn check_nulls(nulls: &[&str]) -> Result<(), ApiError> {
+    if nulls.is_empty() {
+        return Ok(());
     }
+    Err(invalid_request(format!(
+        "Null value not supported for : {}",
+        nulls.join(",")
+    )))
 }
 
 fn resource_id(resource_type: i8, name: &str) -> ConfigResource {

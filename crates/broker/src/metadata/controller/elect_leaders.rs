@@ -17,10 +17,7 @@ impl Controller<'_> {
         let election = match request.election_type {
             0 => Election::Preferred,
             1 => Election::Unclean,
-            _ => {
-                let code = ResponseError::InvalidRequest.code();
-                return Decision::answer(ElectLeadersResponse::default().with_error_code(code));
-            }
+            unknown => return Decision::answer(unknown_election(request, unknown)),
         };
         let mut records = Vec::new();
         let mut elect = |topic: &TopicImage, rules, index| {
@@ -109,6 +106,27 @@ impl Controller<'_> {
             })
         })
     }
+}
+
+/// Every partition that is named gets the error, and so does the answer as a whole.
+fn unknown_election(request: &ElectLeadersRequest, election: i8) -> ElectLeadersResponse {
+    let error = ApiError::new(
+        ResponseError::InvalidRequest,
+        format!("Unknown election type {election}"),
+    );
+    let named = request.topic_partitions.iter().flatten();
+    let results = named.map(|topic| {
+        let partitions = topic
+            .partitions
+            .iter()
+            .map(|index| partition_result((*index, Some(error.clone()))));
+        ReplicaElectionResult::default()
+            .with_topic(topic.topic.clone())
+            .with_partition_result(partitions.collect())
+    });
+    ElectLeadersResponse::default()
+        .with_error_code(error.error.code())
+        .with_replica_election_results(results.collect())
 }
 
 fn partition_result((index, error): (i32, Option<ApiError>)) -> PartitionResult {

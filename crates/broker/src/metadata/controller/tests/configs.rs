@@ -150,12 +150,12 @@ fn a_resource_is_altered_whole_or_not_at_all() {
         (
             resource(BROKER, "x", &[("log.retention.ms", SET, Some("1"))]),
             42,
-            "Unable to parse broker name as a base 10 number.",
+            "Node id must be an integer, but it is: x",
         ),
         (
             resource(BROKER, "9", &[("log.retention.ms", SET, Some("1"))]),
-            102,
-            "No broker with id 9 found.",
+            42,
+            "Unexpected broker id, expected 1, but received 9",
         ),
         (
             resource(BROKER, "1", &[("node.id", SET, Some("2"))]),
@@ -195,12 +195,61 @@ fn a_resource_is_altered_whole_or_not_at_all() {
 }
 
 #[test]
-fn a_resource_named_twice_is_refused_once() {
+fn a_resource_named_twice_is_refused_twice() {
     let mut cluster = with_topic();
     let twice = vec![resource(TOPIC, "t", &[("retention.ms", SET, Some("1"))]); 2];
+    let refused = (
+        "t".to_owned(),
+        42,
+        "Each resource must appear at most once.".to_owned(),
+    );
+    assert_eq!(alter(&mut cluster, twice), [refused.clone(), refused]);
+    assert!(configs(&cluster, "t").is_empty());
+}
+
+#[test]
+fn only_topics_and_this_broker_can_be_configured() {
+    let mut cluster = with_topic();
+    for (resource_type, name, message) in [
+        (TOPIC, "", "Default topic resources are not allowed."),
+        (
+            8,
+            "1",
+            "Configs of this kind of resource cannot be altered yet.",
+        ),
+        (77, "x", "Unknown resource type 77"),
+    ] {
+        let results = alter(
+            &mut cluster,
+            vec![resource(
+                resource_type,
+                name,
+                &[("retention.ms", SET, Some("1"))],
+            )],
+        );
+        assert_eq!(results, [(name.to_owned(), 42, message.to_owned())]);
+    }
+}
+
+#[test]
+fn the_old_api_takes_no_nulls() {
+    let mut cluster = with_topic();
+    let config = alter_configs_request::AlterableConfig::default()
+        .with_name(text("retention.ms"))
+        .with_value(None);
+    let whole = alter_configs_request::AlterConfigsResource::default()
+        .with_resource_type(TOPIC)
+        .with_resource_name(text("t"))
+        .with_configs(vec![config]);
+    let request = AlterConfigsRequest::default().with_resources(vec![whole]);
+    let response = cluster.run(|controller| controller.alter_configs(&request));
+    let result = &response.responses[0];
     assert_eq!(
-        alter(&mut cluster, twice),
-        [("t".to_owned(), 42, "Duplicate resource.".to_owned())]
+        (
+            result.error_code,
+            result.error_message.as_ref().unwrap().as_str()
+        ),
+        (42, "Null value not supported for : retention.ms")
     );
 }
 
