@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ottla_protocol::ids::{Offset, ProducerId, Timestamp};
+use ottla_protocol::record::BatchHeader;
 
 use super::Loading;
 use super::files::Files;
@@ -133,34 +134,43 @@ impl Rebuild<'_> {
 /// How many index entries before a snapshot the log is searched from for batches that a producer may send again. The
 /// walk reads about once per entry, whatever the size of the batches, and there may be ten thousand logs.
 const RECALL_ENTRIES: u32 = 64;
+/// How many segments that have fewer entries are searched.
+const RECALL_SEGMENTS: usize = 4;
 
 impl Rebuild<'_> {
     /// A snapshot names only the last batch of each producer, but a producer may have five under way at a stop and
     /// send them all again. The older ones are read from the log, as far as they lie not far before the snapshot.
     fn recall_older_batches(&self, state: &mut ProducerState) -> Result<(), ReadError> {
-        let below = self.segments.partition_point(|s| s.base() < state.end());
-        let Some(segment) = self.segments[..below].last() else {
-            return Ok(());
-        };
         if state.producers().len() == 0 {
             return Ok(());
         }
-        let at_end = segment.find(state.end(), segment.size())?;
-        let end = at_end.map_or(u64::from(segment.size()), |batch| batch.position);
-        // Positions in a segment are 31 bits wide.
-        let index = &segment.offset_index;
-        let from = index.position_before(end as u32, RECALL_ENTRIES)?;
-        let file = segment.log.get()?;
-        let mut scan = BatchScan::headers(&*file, from.into(), end);
-        let mut older = Vec::new();
-        while let Some(batch) = scan.next()? {
-            if batch.header.producer_id() != ProducerId::NONE && !batch.header.is_control() {
-                older.push(batch.header);
+        let below = self.segments.partition_point(|s| s.base() < state.end());
+        for segment in self.segments[..below].iter().rev().take(RECALL_SEGMENTS) {
+            let at_end = segment.find(state.end(), segment.size())?;
+            let end = at_end.map_or(u64::from(segment.size()), |batch| batch.position);
+            // Positions in a segment are 31 bits wide.
+            let index = &segment.offset_index;
+            let from = index.position_before(end as u32, RECALL_ENTRIES)?;
+            state.recall(&producer_batches(segment, from, end)?);
+            if from > 0 {
+                break;
             }
         }
-        state.recall(&older);
         Ok(())
     }
+}
+
+/// The headers of producers' batches from one position of a segment to another.
+fn producer_batches(segment: &Segment, from: u32, end: u64) -> Result<Vec<BatchHeader>, ReadError> {
+    let file = segment.log.get()?;
+    let mut scan = BatchScan::headers(&*file, from.into(), end);
+    let mut headers = Vec::new();
+    while let Some(batch) = scan.next()? {
+        if batch.header.producer_id() != ProducerId::NONE && !batch.header.is_control() {
+            headers.push(batch.header);
+        }
+    }
+    Ok(headers)
 }
 
 /// Apply the batches of a segment that the state has not seen, up to `end`.
