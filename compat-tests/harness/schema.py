@@ -206,3 +206,66 @@ DESCRIBE_CLUSTER = Api("DescribeCluster", 60, 0, [
     ]),
     ("cluster_authorized_operations", "int32"),
 ])
+
+_ALTERED = [
+    ("throttle_time_ms", "int32"),
+    ("responses", [
+        ("error_code", "int16"), ("error_message", "nullable_string"), ("resource_type", "int8"), ("resource_name", "string"),
+    ]),
+]
+
+INCREMENTAL_ALTER_CONFIGS = Api("IncrementalAlterConfigs", 44, 1, [
+    ("resources", [
+        ("resource_type", "int8"), ("resource_name", "string"),
+        ("configs", [("name", "string"), ("config_operation", "int8"), ("value", "nullable_string")]),
+    ]),
+    ("validate_only", "bool"),
+], _ALTERED)
+
+ALTER_CONFIGS = Api("AlterConfigs", 33, 2, [
+    ("resources", [
+        ("resource_type", "int8"), ("resource_name", "string"),
+        ("configs", [("name", "string"), ("value", "nullable_string")]),
+    ]),
+    ("validate_only", "bool"),
+], _ALTERED)
+
+ELECT_LEADERS = Api("ElectLeaders", 43, 2, [
+    ("election_type", "int8", 1), ("topic_partitions", [("topic", "string"), ("partitions", "int32_array")]),
+    ("timeout_ms", "int32"),
+], [
+    ("throttle_time_ms", "int32"), ("error_code", "int16", 1),
+    ("results", [
+        ("topic", "string"),
+        ("partitions", [("partition_id", "int32"), ("error_code", "int16"), ("error_message", "nullable_string")]),
+    ]),
+])
+
+LIST_PARTITION_REASSIGNMENTS = Api("ListPartitionReassignments", 46, 0, [
+    ("timeout_ms", "int32"), ("topics", [("name", "string"), ("partition_indexes", "int32_array")]),
+], [
+    ("throttle_time_ms", "int32"), ("error_code", "int16"), ("error_message", "nullable_string"),
+    ("topics", [
+        ("name", "string"),
+        ("partitions", [
+            ("index", "int32"), ("replicas", "int32_array"), ("adding", "int32_array"), ("removing", "int32_array"),
+        ]),
+    ]),
+])
+
+# The cursors are structures that may be null, which a layout cannot say; -1 is null.
+DESCRIBE_TOPIC_PARTITIONS = Api("DescribeTopicPartitions", 75, 0, [
+    ("topics", [("name", "string")]), ("response_partition_limit", "int32"), ("cursor", "int8"),
+], [
+    ("throttle_time_ms", "int32"),
+    ("topics", [
+        ("error_code", "int16"), ("name", "nullable_string"), ("topic_id", "uuid"), ("is_internal", "bool"),
+        ("partitions", [
+            ("error_code", "int16"), ("index", "int32"), ("leader_id", "int32"), ("leader_epoch", "int32"),
+            ("replicas", "int32_array"), ("isr", "int32_array"), ("eligible_leader_replicas", "int32_array"),
+            ("last_known_elr", "int32_array"), ("offline_replicas", "int32_array"),
+        ]),
+        ("topic_authorized_operations", "int32"),
+    ]),
+    ("next_cursor", "int8"),
+])

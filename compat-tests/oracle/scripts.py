@@ -399,5 +399,93 @@ def others(recorder):
         recorder.call("controllers", schema.DESCRIBE_CLUSTER, version, {"endpoint_type": 2})
 
 
+def incremental_alter_configs(recorder):
+    """Every operation on topics and brokers, good and bad, and what holds afterwards."""
+    name = create(recorder, "altered", partitions=2)
+    steps = {
+        "set": (2, name, [("retention.ms", 0, "5000")]),
+        "set null": (2, name, [("retention.ms", 0, None)]),
+        "set bad": (2, name, [("retention.ms", 0, "x")]),
+        "set low": (2, name, [("retention.ms", 0, "-2")]),
+        "unknown key": (2, name, [("nope", 0, "x")]),
+        "delete unknown key": (2, name, [("nope", 1, None)]),
+        "append": (2, name, [("cleanup.policy", 2, "compact")]),
+        "subtract": (2, name, [("cleanup.policy", 3, "delete")]),
+        "append bad": (2, name, [("cleanup.policy", 2, "shred")]),
+        "append to a number": (2, name, [("retention.ms", 2, "5")]),
+        "append null": (2, name, [("cleanup.policy", 2, None)]),
+        "same key twice": (2, name, [("retention.ms", 0, "5"), ("retention.ms", 0, "6")]),
+        "contradiction": (2, name, [("min.compaction.lag.ms", 0, "50"), ("max.compaction.lag.ms", 0, "40")]),
+        "unknown topic": (2, recorder.name("unknown"), [("retention.ms", 0, "5")]),
+        "bad name": (2, "a/b", [("retention.ms", 0, "5")]),
+        "empty name": (2, "", [("retention.ms", 0, "5")]),
+        "broker": (4, "1", [("log.retention.ms", 0, "90000000")]),
+        "all brokers": (4, "", [("log.retention.ms", 0, "90000001")]),
+        "broker key for all": (4, "", [("listeners", 0, "PLAINTEXT://:1")]),
+        "read only": (4, "1", [("node.id", 0, "2")]),
+        "broker bad": (4, "1", [("log.retention.ms", 0, "x")]),
+        "broker name": (4, "x", [("log.retention.ms", 0, "5")]),
+        "other broker": (4, "77", [("log.retention.ms", 0, "5")]),
+        "broker undone": (4, "1", [("log.retention.ms", 1, None)]),
+        "all brokers undone": (4, "", [("log.retention.ms", 1, None)]),
+        "unknown kind": (77, "x", [("a", 0, "5")]),
+    }
+    for version in range(2):
+        def alter(what, kind, resource, changes, version=version, times=1, validate_only=False):
+            configs = [{"name": key, "config_operation": operation, "value": value} for key, operation, value in changes]
+            resources = [{"resource_type": kind, "resource_name": resource, "configs": configs}] * times
+            recorder.call(what, schema.INCREMENTAL_ALTER_CONFIGS, version, {"resources": resources, "validate_only": validate_only})
+        for what, step in steps.items():
+            alter(what, *step)
+        alter("validate only", 2, name, [("retention.ms", 0, "5001")], validate_only=True)
+        alter("same resource twice", 2, name, [("retention.ms", 0, "5")], times=2)
+        recorder.call("none", schema.INCREMENTAL_ALTER_CONFIGS, version, {"resources": []})
+        described(recorder, f"after version {version}", name)
+
+
+def alter_configs(recorder):
+    """The configs of a topic and a broker replaced as a whole."""
+    name = create(recorder, "replaced", configs={"segment.ms": "7000000"})
+    for version in range(3):
+        def replace(what, kind, resource, changes, version=version, validate_only=False):
+            configs = [{"name": key, "value": value} for key, value in changes]
+            recorder.call(what, schema.ALTER_CONFIGS, version, {"validate_only": validate_only, "resources": [
+                {"resource_type": kind, "resource_name": resource, "configs": configs}]})
+        replace("set", 2, name, [("retention.ms", "6000")])
+        replace("validate only", 2, name, [], validate_only=True)
+        replace("null", 2, name, [("retention.ms", None)])
+        replace("bad", 2, name, [("retention.ms", "x")])
+        replace("unknown key", 2, name, [("nope", "x")])
+        replace("unknown topic", 2, recorder.name("unknown"), [("retention.ms", "1")])
+        replace("broker", 4, "1", [("log.retention.ms", "90000000")])
+        replace("read only", 4, "1", [("node.id", "2")])
+        replace("broker undone", 4, "1", [])
+        replace("unknown kind", 77, "x", [("a", "5")])
+        described(recorder, f"after version {version}", name)
+
+
+def described(recorder, what, topic):
+    """Without synonyms: a broker takes over changes to its own configs some time after they are answered."""
+    recorder.call(what, schema.DESCRIBE_CONFIGS, 1, {"include_synonyms": False, "resources": [
+        {"resource_type": 2, "resource_name": topic, "configuration_keys": ["retention.ms", "cleanup.policy", "segment.ms"]}]})
+
+
+def partitions_and_leaders(recorder):
+    """ElectLeaders, ListPartitionReassignments and DescribeTopicPartitions."""
+    name, unknown = create(recorder, "described", partitions=2), recorder.name("unknown")
+    for version in range(3):
+        for kind in (0, 1, 9)[:3 if version else 1]:
+            recorder.call(f"type {kind}", schema.ELECT_LEADERS, version, {"election_type": kind, "timeout_ms": 1000, "topic_partitions": [
+                {"topic": name, "partitions": [0, 1, 9]}, {"topic": unknown, "partitions": [0]}]})
+    recorder.call("all", schema.LIST_PARTITION_REASSIGNMENTS, 0, {"timeout_ms": 1000, "topics": None})
+    recorder.call("some", schema.LIST_PARTITION_REASSIGNMENTS, 0, {"timeout_ms": 1000, "topics": [
+        {"name": name, "partition_indexes": [0, 9]}, {"name": unknown, "partition_indexes": [0]}]})
+    for limit in (2000, 0, -5):
+        recorder.call(f"limit {limit}", schema.DESCRIBE_TOPIC_PARTITIONS, 0, {
+            "topics": [{"name": "a/b"}, {"name": unknown}, *([{"name": name}] * 2 if limit > 0 else [])],
+            "response_partition_limit": limit, "cursor": -1})
+
+
 SCRIPTS = [api_versions, metadata, create_topics, delete_topics, create_partitions, produce, produce_by_topic_config,
-           idempotence, fetch, fetch_sessions, list_offsets, init_producer_id, describe_configs, others]
+           idempotence, fetch, fetch_sessions, list_offsets, init_producer_id, describe_configs,
+           incremental_alter_configs, alter_configs, partitions_and_leaders, others]
