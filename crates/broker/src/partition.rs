@@ -73,6 +73,7 @@ impl Partition {
         rules: Arc<TopicRules>,
     ) -> Self {
         let end = log.reader().log_end_offset();
+        log.lock().on_high_watermark(end);
         Self {
             id,
             topic_id,
@@ -130,11 +131,15 @@ impl Partition {
         origin: AppendOrigin,
         now: Timestamp,
     ) -> Result<AppendInfo, AppendError> {
+        let may_end_transaction = batch.header().is_control();
         let info = {
             let mut log = self.log.lock();
             let info = log.append(batch, self.leader_epoch(), origin, now)?;
-            self.high_watermark
-                .store(self.reader().log_end_offset().0, Ordering::Release);
+            let end = self.reader().log_end_offset();
+            self.high_watermark.store(end.0, Ordering::Release);
+            if may_end_transaction {
+                log.on_high_watermark(end);
+            }
             info
         };
         self.waiters.wake_all();
@@ -202,5 +207,56 @@ impl std::fmt::Debug for Partition {
             .field("id", &self.id)
             .field("offsets", &self.offsets())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{BrokerConfig, TopicConfig};
+    use ottla_protocol::ids::{PartitionIndex, ProducerEpoch, ProducerId, Sequence};
+    use ottla_protocol::record::{BatchBuilder, EndTxnMarker};
+    use ottla_storage::fs::crash::CrashFs;
+    use ottla_storage::{Disposition, Fs, LogConfig, LogDir, LogManager};
+
+    fn partition(fs: &Arc<dyn Fs>) -> Partition {
+        let dir = LogDir::open(Arc::clone(fs), std::path::Path::new("/data")).unwrap();
+        let decide = |_: &TopicPartition, id| Disposition::Open(LogConfig::default(), id);
+        let now = Timestamp(0);
+        let (manager, _) = LogManager::open(Arc::clone(fs), vec![dir], &decide, 1, now).unwrap();
+        let id = TopicPartition {
+            topic: "t".to_owned(),
+            partition: PartitionIndex(0),
+        };
+        let log = manager
+            .create(&id, None, LogConfig::default(), now)
+            .unwrap();
+        let rules = TopicRules::new(&TopicConfig::default(), &BrokerConfig::default());
+        Partition::new(id, TopicId::METADATA, log, LeaderEpoch(0), Arc::new(rules))
+    }
+
+    #[test]
+    fn the_last_stable_offset_stays_at_an_open_transaction_and_passes_ended_ones() {
+        let fs: Arc<dyn Fs> = Arc::new(CrashFs::default());
+        let first = partition(&fs);
+        let (id, epoch) = (ProducerId(1), ProducerEpoch(0));
+        let mut data = BatchBuilder::new()
+            .producer(id, epoch, Sequence(0))
+            .transactional();
+        data.append(Timestamp(5), None, Some(b"v"));
+        let append = |batch, origin| first.append(batch, origin, Timestamp(5)).unwrap();
+        append(data.build().unwrap(), AppendOrigin::Client);
+        assert_eq!(first.offsets().last_stable, Offset(0));
+        let marker = EndTxnMarker {
+            committed: true,
+            coordinator_epoch: 0,
+        };
+        let end = marker.batch(id, epoch, Timestamp(6)).unwrap();
+        append(end, AppendOrigin::Coordinator);
+        assert_eq!(first.offsets().last_stable, Offset(2));
+        // Killed and started again: all that the log holds is committed.
+        let again = partition(&fs);
+        assert_eq!(again.offsets().last_stable, Offset(2));
+        assert_eq!(again.end_for(Isolation::ReadCommitted), Offset(2));
     }
 }
