@@ -129,7 +129,7 @@ impl Connection {
         loop {
             tokio::select! {
                 biased;
-                frame = self.reader.next(&self.stream) => return frame?.ok_or(Closed::ByClient),
+                frame = self.reader.next(&mut self.stream) => return frame?.ok_or(Closed::ByClient),
                 () = self.broker.shutdown().requested() => return Err(Closed::Shutdown),
                 () = idle.as_mut() => {
                     let deadline = waiting_since + self.max_idle;

@@ -8,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -101,7 +102,7 @@ impl FrameReader {
     /// The next frame, or `None` when the peer closed between frames.
     ///
     /// Safe to cancel: what has been read stays in the reader.
-    pub async fn next(&mut self, stream: &TcpStream) -> Result<Option<Frame>, FrameError> {
+    pub async fn next(&mut self, stream: &mut TcpStream) -> Result<Option<Frame>, FrameError> {
         loop {
             let wanted = match self.frame_length()? {
                 Some(length) if self.buffer.len() >= LENGTH_BYTES + length => {
@@ -111,7 +112,8 @@ impl FrameReader {
                 None => LENGTH_BYTES,
             };
             self.make_room(wanted, stream).await?;
-            match stream.try_read_buf(&mut self.buffer) {
+            // `read_buf` knows from a short read that the socket is empty, which saves the read that would tell.
+            match stream.read_buf(&mut self.buffer).await {
                 Ok(0) if self.buffer.is_empty() => return Ok(None),
                 Ok(0) => {
                     return Err(FrameError::Truncated {
@@ -119,9 +121,6 @@ impl FrameReader {
                     });
                 }
                 Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.wait(stream).await?
-                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),
             }
@@ -153,25 +152,18 @@ impl FrameReader {
 
     /// Make the buffer able to hold `wanted` bytes, counted from its start.
     async fn make_room(&mut self, wanted: usize, stream: &TcpStream) -> Result<(), FrameError> {
-        if self.buffer.is_empty() && self.buffer.capacity() == 0 {
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
             stream.readable().await?;
         }
         if wanted > BUFFER_BYTES && self.charge.is_none() {
             self.charge = Some(self.memory.acquire(wanted).await);
         }
-        // Where the earlier frames of this buffer are gone, `reserve` takes their room back without allocating.
         if self.buffer.capacity() < wanted || self.buffer.capacity() == self.buffer.len() {
             let target = wanted.max(BUFFER_BYTES);
             self.buffer.reserve(target - self.buffer.len());
         }
         Ok(())
-    }
-
-    async fn wait(&mut self, stream: &TcpStream) -> io::Result<()> {
-        if self.buffer.is_empty() {
-            self.buffer = BytesMut::new();
-        }
-        stream.readable().await
     }
 }
 
@@ -197,7 +189,7 @@ mod tests {
 
     #[tokio::test]
     async fn splits_frames_of_every_size_in_order() {
-        let (mut client, server) = pair().await;
+        let (mut client, mut server) = pair().await;
         let sizes = [
             1,
             5,
@@ -218,7 +210,7 @@ mod tests {
         let memory = RequestMemory::new(4 << 20);
         let mut reader = FrameReader::new(3_000_000, memory.clone());
         for (i, size) in sizes.iter().enumerate() {
-            let frame = reader.next(&server).await.unwrap().unwrap();
+            let frame = reader.next(&mut server).await.unwrap().unwrap();
             assert_eq!(frame.bytes.len(), *size);
             assert!(frame.bytes.iter().all(|byte| *byte == i as u8));
         }
@@ -228,16 +220,16 @@ mod tests {
             "all memory is given back"
         );
         drop(writer.await.unwrap());
-        assert!(reader.next(&server).await.unwrap().is_none());
+        assert!(reader.next(&mut server).await.unwrap().is_none());
     }
 
     #[tokio::test]
     async fn refuses_lengths_out_of_range_and_cut_frames() {
         for length in [0_i32, -1, i32::MIN, 101, i32::MAX] {
-            let (mut client, server) = pair().await;
+            let (mut client, mut server) = pair().await;
             client.write_all(&length.to_be_bytes()).await.unwrap();
             let error = FrameReader::new(100, RequestMemory::new(1))
-                .next(&server)
+                .next(&mut server)
                 .await
                 .unwrap_err();
             assert!(
@@ -245,11 +237,11 @@ mod tests {
                 "{length}: {error}"
             );
         }
-        let (mut client, server) = pair().await;
+        let (mut client, mut server) = pair().await;
         client.write_all(&frame(50, 1)[..20]).await.unwrap();
         drop(client);
         let error = FrameReader::new(100, RequestMemory::new(1))
-            .next(&server)
+            .next(&mut server)
             .await
             .unwrap_err();
         assert!(
