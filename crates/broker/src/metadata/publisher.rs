@@ -14,6 +14,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use ottla_protocol::ResponseError;
 use ottla_protocol::ids::{BrokerId, LeaderEpoch, Offset, Timestamp};
 use ottla_protocol::messages::BrokerRegistrationRequest;
 use thiserror::Error;
@@ -96,7 +97,7 @@ pub enum MetadataError {
     #[error("the metadata log cannot be written: {0}")]
     Log(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// This broker does not fit the cluster of the log.
-    #[error("{}", .0.message.as_deref().unwrap_or("the broker cannot register"))]
+    #[error("{}", explain(.0))]
     Registration(ApiError),
     /// A defect of the controller or a publisher.
     #[error("the controller has panicked; the log above says where")]
@@ -333,6 +334,25 @@ pub struct RunningController {
     pub cache: Arc<MetadataCache>,
     /// Ends when the log is closed, or has failed.
     pub thread: JoinHandle<()>,
+}
+
+/// Why the broker may not register, and what its operator can do about it.
+fn explain(error: &ApiError) -> String {
+    let reason = error
+        .message
+        .as_deref()
+        .unwrap_or("The broker cannot register.");
+    match error.error {
+        ResponseError::UnsupportedVersion => format!(
+            "{reason} Lower the level with the release that wrote this directory: kafka-features downgrade --feature NAME=LEVEL"
+        ),
+        ResponseError::InconsistentClusterId => {
+            format!(
+                "{reason}. The metadata log belongs to another cluster than meta.properties says."
+            )
+        }
+        _ => reason.to_owned(),
+    }
 }
 
 fn len(records: &[MetadataRecord]) -> i64 {

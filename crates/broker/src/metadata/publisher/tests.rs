@@ -291,3 +291,29 @@ async fn a_transaction_that_never_ended_is_aborted_at_the_start() {
     ));
     stop(started).await;
 }
+
+#[test]
+fn a_cluster_that_this_broker_cannot_serve_is_refused_with_advice() {
+    let feature = crate::metadata::record::FeatureLevelRecord {
+        name: "share.version".into(),
+        feature_level: 1,
+    };
+    let log = MemoryLog {
+        disk: Arc::default(),
+        epoch: LeaderEpoch(1),
+        snapshot_every: usize::MAX,
+    };
+    let loader = MetadataLoader::new(Arc::default());
+    let clock = Arc::new(ManualClock::new(Timestamp(1)));
+    let mut controller = EmbeddedController::new(log, loader, Arc::default(), clock).unwrap();
+    controller.append(&[feature.into()]).unwrap();
+    let error = controller
+        .register(&registration(1), CLUSTER_ID)
+        .unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("finalized version 1 of share.version")
+            && text.contains("kafka-features downgrade"),
+        "{text}"
+    );
+}
