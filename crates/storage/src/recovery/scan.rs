@@ -32,9 +32,10 @@ impl Loading<'_> {
         for index in above.saturating_sub(1)..self.segments.len() {
             let segment = Arc::clone(&self.segments[index]);
             let base = segment.base();
-            // Compaction may take the last records of a segment away; where it does not run, a gap is a loss.
-            let follows =
-                expected.is_none_or(|end| end == base || (self.config.compact && end < base));
+            // Compaction may take the last records of a segment away. Where it does not run, and the end of the
+            // segment before was not known to be on disk, a gap is a loss.
+            let may_gap = |end| self.config.compact || end < recovery_point;
+            let follows = expected.is_none_or(|end| end == base || (end < base && may_gap(end)));
             if !follows {
                 self.cut_from(index, expected.unwrap_or(base))?;
                 return Ok(());
