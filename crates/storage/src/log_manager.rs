@@ -200,17 +200,17 @@ impl LogManager {
 
     /// Flush every log that has changed and note its recovery point and start, so that the next start has little to
     /// scan; then segments below the noted starts go. A log that fails goes offline, and its old recovery point stays.
+    /// Descriptors are closed; what is in use is soon opened again.
     pub fn checkpoint(&self) -> io::Result<()> {
         let changed = Mutex::new(BTreeSet::new());
         self.for_each(|log| {
             let plan = log.lock().checkpoint_plan();
             if let Ok(Some(plan)) = plan {
                 let outcome = plan.run();
-                let mut locked = log.lock();
-                let _offline = locked.flushed(&plan, outcome);
-                locked.close_idle_files();
+                let _offline = log.lock().flushed(&plan, outcome);
                 lock(&changed).insert(log.dir);
             }
+            log.lock().close_idle_files();
         });
         let changed = changed.into_inner().unwrap_or_else(PoisonError::into_inner);
         changed

@@ -260,6 +260,8 @@ impl<E: IndexEntry> SparseIndex<E> {
         state.stored = entries;
         state.tail_start = entries;
         state.last = self.entry_in_file(state)?;
+        // Appending needs to know the last entry, but not the file.
+        self.file.close();
         state.loaded = true;
         Ok(())
     }
