@@ -145,7 +145,8 @@ impl Log {
     /// behind the end given back, producer snapshot at the end, everything durable.
     pub fn close(&mut self) -> Result<(), AppendError> {
         self.check_online()?;
-        if self.changed || self.recovery_point < self.end {
+        let names_changed = self.dir_synced < self.dir_changes;
+        if self.changed || names_changed || self.recovery_point < self.end {
             self.changed = true;
             let sealed = self.seal_active();
             sealed.map_err(|error| self.fail(error))?;

@@ -85,6 +85,7 @@ impl Log {
         };
         self.reader.segments.store(Arc::new(set));
         self.end = base;
+        self.changed = true;
         self.dir_changes += 1;
         self.reserved = 0;
         self.roll = self.fresh_roll_state(now);

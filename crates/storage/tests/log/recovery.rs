@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use ottla_protocol::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 use ottla_protocol::record::{BatchBuilder, EndTxnMarker, ValidBatch};
-use ottla_storage::{AppendError, AppendOrigin, Log, LogConfig};
+use ottla_storage::{AppendError, AppendOrigin, Fs, Log, LogConfig};
 
 use crate::support::{Opening, Random, append, batch, bytes, open, read_on, small_config};
 
@@ -177,6 +178,36 @@ fn batches_behind_a_cut_do_not_come_back() {
     drop(log);
     let log = open(dir.path(), small_config(), Opening::UNKNOWN);
     assert_eq!(log.log_end_offset(), Offset(2));
+}
+
+#[test]
+fn a_segment_that_was_only_begun_outlives_a_clean_stop_and_a_power_cut() {
+    use ottla_storage::fs::crash::CrashFs;
+    let disk = CrashFs::default();
+    let fs: Arc<dyn Fs> = Arc::new(disk.clone());
+    let path = Path::new("/t-0");
+    let open = |fs: &Arc<dyn Fs>, clean, recovery_point| {
+        let opening = Opening {
+            clean,
+            recovery_point,
+            log_start_offset: Offset(0),
+        };
+        let fs = Arc::clone(fs);
+        Log::open(fs, path, None, small_config(), opening, Timestamp(0))
+            .unwrap()
+            .0
+    };
+    let mut log = open(&fs, false, Offset(0));
+    append(&mut log, batch(&mut Random(1), 1, 10, 0));
+    log.close().unwrap();
+    let mut log = open(&fs, true, Offset(1));
+    log.roll(Timestamp(0)).unwrap();
+    log.close().unwrap();
+    let mut log = open(&fs, true, Offset(1));
+    append(&mut log, batch(&mut Random(1), 1, 10, 0));
+    log.flush().unwrap();
+    let found: Arc<dyn Fs> = Arc::new(disk.crash(1, 0));
+    assert_eq!(open(&found, false, Offset(1)).log_end_offset(), Offset(2));
 }
 
 #[test]
