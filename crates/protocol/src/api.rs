@@ -111,7 +111,7 @@ pub fn decode_request_header(frame: &mut Bytes) -> Result<RequestHeader, DecodeE
 }
 
 /// Decode the body of a request, once [`guard::check`] has proved it harmless. Records and strings are slices of
-/// `body`, not copies. Versions that only old clients use are rewritten first: see [`legacy`].
+/// `body`, not copies. Versions that only old clients use are rewritten first: see `legacy.rs`.
 pub fn decode_request<R: Request>(body: &mut Bytes, version: i16) -> Result<R, DecodeError> {
     guard::check(R::KEY, version, body)?;
     match legacy::rewrite_request(R::KEY, version, body) {
