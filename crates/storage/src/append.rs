@@ -133,7 +133,7 @@ impl Log {
     /// this fails.
     fn write(&mut self, batch: &ValidBatch) -> Result<u32, AppendError> {
         let position = self.active.size();
-        let file = self.active.log.get().map_err(|error| self.fail(error))?;
+        let file = self.active.log.get().map_err(|e| self.io_error(e))?;
         self.reserve(&*file, u64::from(position), batch.size() as u64);
         let bytes: [&[u8]; 2] = [batch.header().as_bytes(), batch.body()];
         match write_all_at(&*file, &bytes, position.into()) {

@@ -78,7 +78,7 @@ impl Log {
     /// What to sync so that everything appended so far is durable. Report the outcome with [`Log::flushed`].
     pub fn flush_plan(&mut self) -> Result<FlushPlan, AppendError> {
         self.check_online()?;
-        self.plan_files().map_err(|error| self.fail(error))
+        self.plan_files().map_err(|error| self.io_error(error))
     }
 
     /// The outcome of a plan. After a failure the log refuses appends: the kernel may have dropped what it could not
@@ -137,8 +137,9 @@ impl Log {
         }
         let prepared = self.prepare_checkpoint();
         prepared.map_err(|error| self.io_error(error))?;
+        let plan = self.flush_plan()?;
         self.changed = false;
-        self.flush_plan().map(Some)
+        Ok(Some(plan))
     }
 
     /// Close it so that the next start finds everything as it should be and need not look: indexes complete, space

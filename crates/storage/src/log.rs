@@ -241,10 +241,14 @@ impl Log {
         AppendError::Storage(error)
     }
 
-    /// An error before anything was changed: with no space left the log goes on, with any other it does not.
+    /// An error before anything was changed: for want of space or descriptors the log goes on, for anything else it
+    /// does not.
     pub(crate) fn io_error(&mut self, error: io::Error) -> AppendError {
         if crate::append::is_no_space(&error) {
             return AppendError::NoSpace(Arc::new(error));
+        }
+        if crate::fs::os::is_out_of_descriptors(&error) {
+            return AppendError::Storage(Arc::new(error));
         }
         self.fail(error)
     }

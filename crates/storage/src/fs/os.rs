@@ -132,6 +132,16 @@ struct PathError {
     error: io::Error,
 }
 
+/// True when no descriptor was to be had: nothing is wrong with the disk, and it passes.
+pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|e| e.downcast_ref::<PathError>());
+    let code = inner.map_or(error, |named| &named.error).raw_os_error();
+    let limits = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+    limits
+        .iter()
+        .any(|limit| code == Some(limit.raw_os_error()))
+}
+
 fn read_pid(file: &mut fs::File) -> Option<u32> {
     let mut text = String::new();
     file.rewind().ok()?;
@@ -196,6 +206,15 @@ impl File for OsFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn want_of_descriptors_is_told_from_other_errors() {
+        let error = |errno: rustix::io::Errno| name(errno.into(), Path::new("f"));
+        assert!(is_out_of_descriptors(&error(rustix::io::Errno::MFILE)));
+        assert!(is_out_of_descriptors(&rustix::io::Errno::NFILE.into()));
+        assert!(!is_out_of_descriptors(&error(rustix::io::Errno::IO)));
+        assert!(!is_out_of_descriptors(&io::Error::other("x")));
+    }
 
     #[test]
     fn a_lock_is_held_once_and_names_its_holder() {
