@@ -19,6 +19,10 @@ use crate::raw::{self, Chunks, Job, POSITION_AT, REQUEST_LEN};
 use crate::request::Template;
 use crate::sample::{Sample, Target};
 
+/// Bytes of a Fetch response behind the records: three empty sections of tagged fields, for which `sendfile` needs
+/// another call behind it.
+const TAIL_LEN: usize = 3;
+
 /// Topics with batches of one size, written through the broker and read by both sides.
 pub(crate) struct DataSet {
     topic: String,
@@ -76,14 +80,18 @@ fn case<'a>(
     let mut sides: Vec<(&'static str, crate::case::Measure<'a>)> = vec![
         (
             "raw sendfile",
-            Box::new(move || reading.with_raw(lab, Job::Sendfile(reading.chunks()))),
+            Box::new(move || reading.with_raw(lab, Job::Sendfile(reading.chunks(0)))),
         ),
         (broker, Box::new(move || reading.with_broker(lab))),
     ];
     if set.partitions == 1 && set.batch_len == fetch_len {
         sides.push((
+            "raw with tail",
+            Box::new(move || reading.with_raw(lab, Job::Sendfile(reading.chunks(TAIL_LEN)))),
+        ));
+        sides.push((
             "tokio pread+write",
-            Box::new(move || reading.with_raw(lab, Job::Pread(reading.chunks()))),
+            Box::new(move || reading.with_raw(lab, Job::Pread(reading.chunks(TAIL_LEN)))),
         ));
     }
     let target = match (set.partitions, fetch_len, consumers) {
@@ -190,9 +198,10 @@ impl Reading<'_> {
         )
     }
 
-    fn chunks(&self) -> Chunks {
+    fn chunks(&self, tail: usize) -> Chunks {
         Chunks {
             len: self.fetch_len,
+            tail,
             files: self.set.files.clone(),
         }
     }

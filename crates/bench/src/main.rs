@@ -15,6 +15,7 @@ mod frame_reader;
 mod lab;
 mod latency;
 mod librdkafka;
+mod network;
 mod produce;
 mod raw;
 mod report;
@@ -28,6 +29,7 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -51,7 +53,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Measure (what happens without a command, too).
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// The raw side, started by a run.
     #[command(hide = true)]
     RawServer,
@@ -68,6 +70,12 @@ struct RunArgs {
     /// Measure only these paths.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Path>,
+    /// Measure only cases whose name contains this, such as "64 KiB fetch, 1 part., 1 cons.".
+    #[arg(long)]
+    case: Option<String>,
+    /// Length of one timed measurement in ms (200, or 100 when quick); longer ones for a profiler.
+    #[arg(long)]
+    slice_ms: Option<u64>,
     /// Where server and clients run.
     #[arg(long, value_enum, default_value = "one")]
     pin: Pinning,
@@ -92,6 +100,9 @@ struct RunArgs {
     /// Data directory of that broker, so that the raw side reads the very same files.
     #[arg(long, requires = "bootstrap")]
     log_dir: Option<PathBuf>,
+    /// Use the machine's network. Without it the run has a loopback interface of its own, where no sender is paced.
+    #[arg(long)]
+    host_network: bool,
     /// End with status 1 when a target is missed.
     #[arg(long)]
     strict: bool,
@@ -116,6 +127,11 @@ fn main() -> ExitCode {
 
 /// Measures and prints; returns how many targets were missed when that is to fail the command.
 fn run(args: &RunArgs) -> Result<usize> {
+    let own_network = !args.host_network && args.bootstrap.is_none();
+    if own_network {
+        network::enter_own()
+            .map_err(|error| BenchError::Usage(format!("{error}; --host-network does without")))?;
+    }
     let placement = Placement::choose(args.pin)?;
     let scratch = match &args.dir {
         Some(dir) => tempfile::tempdir_in(dir),
@@ -127,7 +143,11 @@ fn run(args: &RunArgs) -> Result<usize> {
     } else {
         Extent::full()
     };
+    if let Some(slice_ms) = args.slice_ms {
+        extent.slice = Duration::from_millis(slice_ms);
+    }
     extent.repeats = args.repeats.unwrap_or(extent.repeats).max(1);
+    println!("congestion control {}", network::congestion_control());
     println!(
         "{placement}; medians of {} interleaved repeats, seed {}",
         extent.repeats, args.seed
@@ -186,6 +206,9 @@ fn measure(args: &RunArgs, lab: &Lab, program: Option<&std::path::Path>) -> Resu
     }
     if wanted(Path::Librdkafka) {
         cases.extend(librdkafka::cases(lab, name)?);
+    }
+    if let Some(part) = &args.case {
+        cases.retain(|case| case.label.contains(part));
     }
     let outcomes = case::run(cases, lab.extent.repeats, &mut Shuffler::new(args.seed))?;
     lab.delete_topics()?;

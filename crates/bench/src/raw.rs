@@ -90,14 +90,12 @@ fn serve(mut socket: TcpStream, shared: &Shared) -> Result<()> {
         Job::Sendfile(chunks) => {
             let files = serve::open(&chunks)?;
             ready(&mut socket)?;
-            serve::sendfile_loop(&socket, &files, chunks.len)
+            serve::sendfile_loop(&socket, &files, &chunks)
         }
         Job::Pread(chunks) => {
             let files = serve::open(&chunks)?;
             ready(&mut socket)?;
-            shared
-                .tokio
-                .spawn(serve::pread_loop(socket, files, chunks.len));
+            shared.tokio.spawn(serve::pread_loop(socket, files, chunks));
             Ok(())
         }
         Job::Produce(writing) => {

@@ -1,5 +1,6 @@
 //! The line that tells a raw server what to do on a connection.
 
+use super::HEADER_LEN;
 use std::path::{Path, PathBuf};
 
 /// What a raw server does on one connection. On the wire: fields separated by tabs, ended by a line feed.
@@ -25,6 +26,8 @@ pub(crate) enum Job {
 pub(crate) struct Chunks {
     /// Bytes of a chunk.
     pub(crate) len: usize,
+    /// Bytes behind the last chunk: 3 in Fetch since version 12.
+    pub(crate) tail: usize,
     /// One file for each partition.
     pub(crate) files: Vec<PathBuf>,
 }
@@ -85,7 +88,7 @@ impl Job {
 
 impl Chunks {
     fn fields(&self, kind: &str) -> Vec<String> {
-        [kind.to_owned(), self.len.to_string()]
+        [kind.to_owned(), self.len.to_string(), self.tail.to_string()]
             .into_iter()
             .chain(self.files.iter().map(|file| path(file)))
             .collect()
@@ -93,8 +96,9 @@ impl Chunks {
 
     fn parse<'a>(mut fields: impl Iterator<Item = &'a str>) -> Option<Self> {
         let len = number(&mut fields)?;
+        let tail = number(&mut fields)?.min(HEADER_LEN);
         let files: Vec<PathBuf> = fields.map(PathBuf::from).collect();
-        (!files.is_empty()).then_some(Self { len, files })
+        (!files.is_empty()).then_some(Self { len, tail, files })
     }
 }
 
@@ -156,10 +160,12 @@ mod tests {
         let jobs = [
             Job::Sendfile(Chunks {
                 len: 65536,
+                tail: 0,
                 files: files.clone(),
             }),
             Job::Pread(Chunks {
                 len: 1,
+                tail: 3,
                 files: files.clone(),
             }),
             Job::Produce(Writing {
@@ -186,7 +192,7 @@ mod tests {
             "",
             "\n",
             "echo\t1\n",
-            "sendfile\t5\n",
+            "sendfile\t5\t0\n",
             "sendfile\tx\t/a\n",
             "produce\t9\t5\t4\t0\t5\t/a\n",
         ] {

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::net::TcpStream;
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::sys::sendfile::sendfile;
@@ -22,10 +21,10 @@ pub(super) fn open(chunks: &Chunks) -> Result<Vec<File>> {
         .collect()
 }
 
-/// Header with MSG_MORE, then for each file `len` bytes from the position asked for by `sendfile`.
-pub(super) fn sendfile_loop(mut socket: &TcpStream, files: &[File], len: usize) -> Result<()> {
+/// Header with MSG_MORE, then for each file a chunk from the position asked for by `sendfile`, then the tail.
+pub(super) fn sendfile_loop(mut socket: &TcpStream, files: &[File], chunks: &Chunks) -> Result<()> {
     let mut request = [0; REQUEST_LEN];
-    let header = header(files.len(), len);
+    let header = header(chunks);
     while read_frame(&mut socket, &mut request)? {
         let position = position(&request);
         for (index, file) in files.iter().enumerate() {
@@ -34,29 +33,30 @@ pub(super) fn sendfile_loop(mut socket: &TcpStream, files: &[File], len: usize) 
             } else {
                 &header[..PIECE_LEN]
             };
-            send_more(socket, piece)?;
-            send_file(socket, file, position, len)?;
+            send_all(socket, piece, SendFlags::MORE)?;
+            send_file(socket, file, position, chunks.len)?;
         }
+        send_all(socket, &header[..chunks.tail], SendFlags::empty())?;
     }
     Ok(())
 }
 
 /// The same conversation by `pread` into a buffer and `write`, on tokio.
-pub(super) async fn pread_loop(socket: TcpStream, files: Vec<File>, len: usize) {
-    if let Err(error) = pread_until_hang_up(socket, Arc::new(files), len).await {
+pub(super) async fn pread_loop(socket: TcpStream, files: Vec<File>, chunks: Chunks) {
+    if let Err(error) = pread_until_hang_up(socket, &files, &chunks).await {
         eprintln!("raw server: {error}");
     }
 }
 
-async fn pread_until_hang_up(socket: TcpStream, files: Arc<Vec<File>>, len: usize) -> Result<()> {
+async fn pread_until_hang_up(socket: TcpStream, files: &[File], chunks: &Chunks) -> Result<()> {
     socket
         .set_nonblocking(true)
         .doing("making the socket non-blocking")?;
     let mut socket =
         tokio::net::TcpStream::from_std(socket).doing("handing the socket to tokio")?;
     let mut request = [0; REQUEST_LEN];
-    let header = header(files.len(), len);
-    let mut answer = vec![0; HEADER_LEN + len];
+    let header = header(chunks);
+    let mut answer = vec![0; HEADER_LEN + chunks.len + chunks.tail];
     loop {
         match socket.read_exact(&mut request).await {
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(()),
@@ -69,26 +69,28 @@ async fn pread_until_hang_up(socket: TcpStream, files: Arc<Vec<File>>, len: usiz
             } else {
                 HEADER_LEN - PIECE_LEN
             };
+            let last = index + 1 == files.len();
+            let end = HEADER_LEN + chunks.len + if last { chunks.tail } else { 0 };
             answer[start..HEADER_LEN].copy_from_slice(&header[..HEADER_LEN - start]);
-            file.read_exact_at(&mut answer[HEADER_LEN..], position as u64)
-                .doing("reading a chunk")?;
+            file.read_exact_at(
+                &mut answer[HEADER_LEN..HEADER_LEN + chunks.len],
+                position as u64,
+            )
+            .doing("reading a chunk")?;
             socket
-                .write_all(&answer[start..])
+                .write_all(&answer[start..end])
                 .await
                 .doing("sending a chunk")?;
         }
     }
 }
 
-fn header(files: usize, len: usize) -> [u8; HEADER_LEN] {
+fn header(chunks: &Chunks) -> [u8; HEADER_LEN] {
     let mut header = [0; HEADER_LEN];
-    put_frame_len(&mut header, answer_len(files, len));
+    let between = (chunks.files.len() - 1) * PIECE_LEN;
+    let body = chunks.files.len() * chunks.len + between + chunks.tail;
+    put_frame_len(&mut header, HEADER_LEN + body);
     header
-}
-
-/// Bytes of a whole answer, its length included.
-fn answer_len(files: usize, len: usize) -> usize {
-    HEADER_LEN + files * len + (files - 1) * PIECE_LEN
 }
 
 fn position(request: &[u8; REQUEST_LEN]) -> i64 {
@@ -97,14 +99,12 @@ fn position(request: &[u8; REQUEST_LEN]) -> i64 {
     i64::from_be_bytes(field)
 }
 
-fn send_more(socket: &TcpStream, mut bytes: &[u8]) -> Result<()> {
+fn send_all(socket: &TcpStream, mut bytes: &[u8], flags: SendFlags) -> Result<()> {
     while !bytes.is_empty() {
-        let sent = rustix::io::retry_on_intr(|| {
-            send(socket, bytes, SendFlags::MORE | SendFlags::NOSIGNAL)
-        });
+        let sent = rustix::io::retry_on_intr(|| send(socket, bytes, flags | SendFlags::NOSIGNAL));
         let sent = sent
             .map_err(std::io::Error::from)
-            .doing("sending a header")?;
+            .doing("sending a header or tail")?;
         bytes = &bytes[sent..];
     }
     Ok(())

@@ -53,13 +53,17 @@ fn both_ways_of_serving_send_the_bytes_of_every_file() {
     }
     let chunks = Chunks {
         len: 100_000,
+        tail: 3,
         files,
     };
     for job in [Job::Sendfile(chunks.clone()), Job::Pread(chunks)] {
         let socket = connect(&job);
         for position in [0usize, 100_000, 200_000, 7] {
             let answer = ask(&socket, position as i64);
-            assert_eq!(answer.len(), HEADER_LEN - 4 + 3 * 100_000 + 2 * PIECE_LEN);
+            assert_eq!(
+                answer.len(),
+                HEADER_LEN - 4 + 3 * 100_000 + 2 * PIECE_LEN + 3
+            );
             for (file, content) in contents.iter().enumerate() {
                 let at = HEADER_LEN - 4 + file * (100_000 + PIECE_LEN);
                 assert!(
