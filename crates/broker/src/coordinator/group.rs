@@ -1,3 +1,463 @@
-//! Groups of consumers.
+//! Groups of consumers: one shard for each partition of `__consumer_offsets`, with the groups whose id hashes to it
+//! and all the offsets they committed.
+//!
+//! This file takes requests to the group they name; what a group does with them is in `classic`, what happens to
+//! offsets in `offsets` and `offset_expiration`, what operators ask in `describe`.
 
+pub mod config;
+pub mod consumer_protocol;
+pub mod message;
+pub mod offsets;
 pub mod records;
+
+mod classic;
+mod core;
+mod describe;
+mod offset_expiration;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use ottla_protocol::ResponseError;
+use ottla_protocol::ids::{ProducerId, Timestamp};
+use ottla_protocol::messages::leave_group_request::MemberIdentity;
+use ottla_protocol::messages::leave_group_response::MemberResponse;
+use ottla_protocol::messages::{
+    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, LeaveGroupRequest, LeaveGroupResponse,
+    OffsetCommitRequest, OffsetDeleteResponse, SyncGroupRequest,
+};
+
+use self::classic::ClassicGroup;
+use self::config::GroupConfig;
+use self::core::Core;
+pub use self::core::{GroupEffect, NewId, TimerKey};
+use self::message::{GroupRequest, GroupResponse, Origin, Then, append_error};
+use self::offsets::Offsets;
+use self::records::{GroupMetadataKey, GroupMetadataValue, GroupRecord, OffsetCommitValue};
+use super::shard::{AppendFailure, Deadline, Now, RecordOrigin, ReplyTo, Shard, TimerTable};
+
+/// One shard of the group coordinator.
+#[derive(Debug)]
+pub struct GroupShard {
+    core: Core,
+    groups: HashMap<Arc<str>, Group>,
+    offsets: Offsets,
+}
+
+/// One group, of whichever protocol.
+#[derive(Debug)]
+enum Group {
+    Classic(ClassicGroup),
+}
+
+impl GroupShard {
+    /// A shard that knows nothing yet: replay the log, then call [`Shard::handle_loaded`].
+    pub fn new(config: Arc<GroupConfig>, new_id: NewId) -> Self {
+        Self {
+            core: Core {
+                config,
+                now: Now::default(),
+                timers: TimerTable::default(),
+                effects: VecDeque::new(),
+                new_id,
+            },
+            groups: HashMap::new(),
+            offsets: Offsets::default(),
+        }
+    }
+
+    /// The offsets of all groups.
+    pub fn offsets(&self) -> &Offsets {
+        &self.offsets
+    }
+
+    /// How many groups there are.
+    pub fn group_count(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// The group as a classic one, with what it works with.
+    fn classic(&mut self, id: &str) -> Option<(&mut ClassicGroup, &mut Core)> {
+        match self.groups.get_mut(id)? {
+            Group::Classic(group) => Some((group, &mut self.core)),
+        }
+    }
+
+    fn join(&mut self, origin: Origin, mut request: JoinGroupRequest, reply_to: ReplyTo) {
+        if let Err(error) = self.check_join(&origin, &mut request) {
+            let refusal = classic::join_refusal(&request.member_id, error);
+            self.core.reply(reply_to, refusal);
+            return;
+        }
+        if let Some((group, core)) = self.classic(&request.group_id) {
+            group.join(core, &origin, &request, reply_to);
+            return;
+        }
+        let record = ClassicGroup::creation_record(&request.group_id, self.core.now.wall);
+        let then = Then::Join(Box::new((origin, request)), reply_to);
+        self.core.append(vec![record], then);
+    }
+
+    /// What can be told of a JoinGroup without a group, or without members in it.
+    fn check_join(
+        &self,
+        origin: &Origin,
+        request: &mut JoinGroupRequest,
+    ) -> Result<(), ResponseError> {
+        check_group_id(&request.group_id)?;
+        let config = &self.core.config;
+        let timeouts = config.min_session_timeout_ms..=config.max_session_timeout_ms;
+        if !timeouts.contains(&request.session_timeout_ms) {
+            return Err(ResponseError::InvalidSessionTimeout);
+        }
+        if origin.version == 0 {
+            request.rebalance_timeout_ms = request.session_timeout_ms;
+        }
+        if self.groups.contains_key(&**request.group_id) {
+            return Ok(());
+        }
+        if !request.member_id.is_empty() {
+            return Err(ResponseError::UnknownMemberId);
+        }
+        match request.protocol_type.is_empty() || request.protocols.is_empty() {
+            true => Err(ResponseError::InconsistentGroupProtocol),
+            false => Ok(()),
+        }
+    }
+
+    fn sync(&mut self, request: &SyncGroupRequest, reply_to: ReplyTo) {
+        if let Err(error) = check_group_id(&request.group_id) {
+            self.core.reply(reply_to, classic::sync_refusal(error));
+        } else if let Some((group, core)) = self.classic(&request.group_id) {
+            group.sync(core, request, reply_to);
+        } else {
+            let refusal = classic::sync_refusal(ResponseError::UnknownMemberId);
+            self.core.reply(reply_to, refusal);
+        }
+    }
+
+    fn heartbeat(&mut self, request: &HeartbeatRequest) -> Result<(), ResponseError> {
+        check_group_id(&request.group_id)?;
+        match self.classic(&request.group_id) {
+            Some((group, core)) => group.heartbeat(core, request),
+            None => Err(ResponseError::UnknownMemberId),
+        }
+    }
+
+    /// Before version 3 a request names one member, and the answer has no list.
+    fn leave(&mut self, origin: &Origin, mut request: LeaveGroupRequest) -> LeaveGroupResponse {
+        if let Err(error) = check_group_id(&request.group_id) {
+            return LeaveGroupResponse::default().with_error_code(error.code());
+        }
+        let one = origin.version < 3;
+        if one {
+            let member_id = std::mem::take(&mut request.member_id);
+            request.members = vec![MemberIdentity::default().with_member_id(member_id)];
+        }
+        let members = match self.classic(&request.group_id) {
+            Some((group, core)) => group.leave(core, &request.members),
+            None => unknown_members(&request.members),
+        };
+        match one {
+            true => {
+                let code = members.first().map_or(0, |member| member.error_code);
+                LeaveGroupResponse::default().with_error_code(code)
+            }
+            false => LeaveGroupResponse::default().with_members(members),
+        }
+    }
+
+    fn commit(&mut self, origin: &Origin, request: &OffsetCommitRequest, reply_to: ReplyTo) {
+        if let Err(error) = self.check_commit(origin, request) {
+            let refusal = offsets::refuse_commit(request, error);
+            self.core.reply(reply_to, refusal);
+            return;
+        }
+        if let Some((group, core)) = self.classic(&request.group_id) {
+            group.touch_on_commit(&request.member_id, core);
+        }
+        let (records, response) = offsets::commit(&self.core.config, self.core.now.wall, request);
+        let then = Then::Reply(reply_to, Box::new(response.into()));
+        self.core.append(records, then);
+    }
+
+    /// A commit without generation to a group that does not exist makes one that only commits offsets.
+    fn check_commit(
+        &self,
+        origin: &Origin,
+        request: &OffsetCommitRequest,
+    ) -> Result<(), ResponseError> {
+        let generation = request.generation_id_or_member_epoch;
+        match self.groups.get(&**request.group_id) {
+            Some(Group::Classic(group)) => {
+                let instance_id = request.group_instance_id.as_deref();
+                group.check_offset_commit(&request.member_id, instance_id, generation, false)
+            }
+            None if generation < 0 => Ok(()),
+            None if origin.version >= 9 => Err(ResponseError::GroupIdNotFound),
+            None => Err(ResponseError::IllegalGeneration),
+        }
+    }
+
+    fn replay_group(&mut self, key: GroupMetadataKey, value: Option<GroupMetadataValue>) {
+        let Some(value) = value else {
+            self.groups.remove(&*key.group);
+            return;
+        };
+        let id: Arc<str> = key.group.into();
+        let group = self.groups.entry(id.clone());
+        match group.or_insert_with(|| Group::Classic(ClassicGroup::simple(id))) {
+            Group::Classic(group) => group.replay(value),
+        }
+    }
+
+    fn replay_offset(
+        &mut self,
+        origin: RecordOrigin,
+        key: &records::OffsetCommitKey,
+        value: Option<OffsetCommitValue>,
+    ) {
+        let Some(value) = value else {
+            self.offsets.replay_tombstone(key);
+            return;
+        };
+        if !self.groups.contains_key(&*key.group) {
+            let id: Arc<str> = Arc::from(&*key.group);
+            let group = Group::Classic(ClassicGroup::simple(id.clone()));
+            self.groups.insert(id, group);
+        }
+        (self.offsets).replay(origin.offset, origin.producer_id, key, value);
+    }
+}
+
+impl Shard for GroupShard {
+    type Request = GroupRequest;
+    type Response = GroupResponse;
+    type Record = GroupRecord;
+    type Then = Then;
+
+    fn handle_request(&mut self, now: Now, request: GroupRequest, reply_to: ReplyTo) {
+        self.core.now = now;
+        match request {
+            GroupRequest::DeleteGroups(ids) => self.delete_groups(&ids, reply_to),
+            GroupRequest::DescribeGroups(origin, ids) => {
+                let response = self.describe(origin.version, &ids);
+                self.core.reply(reply_to, response);
+            }
+            GroupRequest::Heartbeat(request) => {
+                let code = self
+                    .heartbeat(&request)
+                    .err()
+                    .map_or(0, |error| error.code());
+                let response = HeartbeatResponse::default().with_error_code(code);
+                self.core.reply(reply_to, response);
+            }
+            GroupRequest::JoinGroup(origin, request) => self.join(origin, request, reply_to),
+            GroupRequest::LeaveGroup(origin, request) => {
+                let response = self.leave(&origin, request);
+                self.core.reply(reply_to, response);
+            }
+            GroupRequest::ListGroups(request) => {
+                let response = self.list(&request);
+                self.core.reply(reply_to, response);
+            }
+            GroupRequest::OffsetCommit(origin, request) => self.commit(&origin, &request, reply_to),
+            GroupRequest::OffsetDelete(request) => match check_group_id(&request.group_id) {
+                Ok(()) => self.delete_offsets(&request, reply_to),
+                Err(error) => {
+                    let refusal = OffsetDeleteResponse::default().with_error_code(error.code());
+                    self.core.reply(reply_to, refusal);
+                }
+            },
+            GroupRequest::OffsetFetch(request, require_stable) => {
+                let response = self.offsets.fetch(&request, require_stable);
+                self.core.reply(reply_to, response);
+            }
+            GroupRequest::PartitionsDeleted(gone) => self.delete_partitions(&gone, reply_to),
+            GroupRequest::SyncGroup(request) => self.sync(&request, reply_to),
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Now) {
+        self.core.now = now;
+        let Some(key) = self.core.timers.pop(now.steady) else {
+            return;
+        };
+        if key == TimerKey::ExpireOffsets {
+            self.expire_offsets();
+            return;
+        }
+        let (TimerKey::Heartbeat(id, _) | TimerKey::Join(id) | TimerKey::Sync(id)) = &key else {
+            return;
+        };
+        let Some((group, core)) = self.classic(id) else {
+            return;
+        };
+        match &key {
+            TimerKey::Heartbeat(_, member) => group.heartbeat_timeout(core, member),
+            TimerKey::Join(_) => group.join_timeout(core),
+            TimerKey::Sync(_) => group.sync_timeout(core),
+            TimerKey::ExpireOffsets => {}
+        }
+    }
+
+    fn handle_append(&mut self, now: Now, then: Then, outcome: Result<(), AppendFailure>) {
+        self.core.now = now;
+        let outcome = outcome.map_err(append_error);
+        match then {
+            Then::Nothing => {}
+            Then::Reply(to, response) => {
+                let response = match outcome {
+                    Ok(()) => *response,
+                    Err(error) => response.failed(error),
+                };
+                self.core.reply(to, response);
+            }
+            Then::Join(request, reply_to) => match outcome {
+                Ok(()) => self.join(request.0, request.1, reply_to),
+                Err(error) => {
+                    let refusal = classic::join_refusal(&request.1.member_id, error);
+                    self.core.reply(reply_to, refusal);
+                }
+            },
+            Then::StaticMemberReplaced {
+                group,
+                member,
+                old_leader,
+                version,
+            } => {
+                if let Some((group, core)) = self.classic(&group) {
+                    let old_leader = old_leader.as_ref();
+                    group.static_member_replaced(core, &member, old_leader, version, outcome);
+                }
+            }
+            Then::Synced { group, generation } => {
+                if let Some((group, core)) = self.classic(&group) {
+                    group.synced(core, generation, outcome);
+                }
+            }
+        }
+    }
+
+    fn handle_loaded(&mut self, now: Now) {
+        self.core.now = now;
+        let interval_ms = self.core.config.offsets_retention_check_interval_ms;
+        self.core.set_timer(TimerKey::ExpireOffsets, interval_ms);
+        for group in self.groups.values_mut() {
+            match group {
+                Group::Classic(group) => group.handle_loaded(&mut self.core),
+            }
+        }
+    }
+
+    fn replay(&mut self, origin: RecordOrigin, record: GroupRecord) {
+        match record {
+            GroupRecord::GroupMetadata(key, value) => self.replay_group(key, value),
+            GroupRecord::OffsetCommit(key, value) => self.replay_offset(origin, &key, value),
+            GroupRecord::LegacyOffsetCommit(key, value) => {
+                let value = value.map(|value| OffsetCommitValue {
+                    offset: value.offset,
+                    metadata: value.metadata,
+                    commit_timestamp: value.commit_timestamp,
+                    ..OffsetCommitValue::default()
+                });
+                self.replay_offset(origin, &key, value);
+            }
+            // Groups of the consumer protocol.
+            _ => {}
+        }
+    }
+
+    fn replay_end_transaction(&mut self, producer_id: ProducerId, committed: bool) {
+        self.offsets.replay_end_transaction(producer_id, committed);
+    }
+
+    fn poll_timeout(&self) -> Option<Deadline> {
+        self.core.timers.next()
+    }
+
+    fn poll_effect(&mut self) -> Option<GroupEffect> {
+        self.core.effects.pop_front()
+    }
+}
+
+impl Group {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Classic(group) => group.is_empty(),
+        }
+    }
+
+    fn is_subscribed(&self, topic: &str) -> bool {
+        match self {
+            Self::Classic(group) => group.is_subscribed(topic),
+        }
+    }
+
+    fn offset_expiry_base(&self) -> Option<Option<Timestamp>> {
+        match self {
+            Self::Classic(group) => group.offset_expiry_base(),
+        }
+    }
+
+    fn state_name(&self) -> String {
+        match self {
+            Self::Classic(group) => group.state_name(),
+        }
+    }
+
+    fn type_name(&self) -> &'static str {
+        match self {
+            Self::Classic(_) => "Classic",
+        }
+    }
+
+    fn protocol_type(&self) -> &str {
+        match self {
+            Self::Classic(group) => group.protocol_type(),
+        }
+    }
+
+    /// Offsets of a group with members can go only where it is known what the members consume.
+    fn check_offset_delete(&self) -> Result<(), ResponseError> {
+        match self {
+            Self::Classic(group) if !group.is_empty() && !group.is_consumers() => {
+                Err(ResponseError::NonEmptyGroup)
+            }
+            Self::Classic(_) => Ok(()),
+        }
+    }
+
+    /// The record that deletes the group.
+    fn tombstone(&self, id: &str) -> GroupRecord {
+        match self {
+            Self::Classic(_) => GroupRecord::GroupMetadata(
+                GroupMetadataKey {
+                    group: id.to_owned(),
+                },
+                None,
+            ),
+        }
+    }
+}
+
+/// The empty group id commits offsets, for the sake of old clients, but has no members.
+fn check_group_id(id: &str) -> Result<(), ResponseError> {
+    match id.is_empty() {
+        true => Err(ResponseError::InvalidGroupId),
+        false => Ok(()),
+    }
+}
+
+fn unknown_members(members: &[MemberIdentity]) -> Vec<MemberResponse> {
+    let members = members.iter().map(|member| {
+        MemberResponse::default()
+            .with_member_id(member.member_id.clone())
+            .with_group_instance_id(member.group_instance_id.clone())
+            .with_error_code(ResponseError::UnknownMemberId.code())
+    });
+    members.collect()
+}
+
+#[cfg(test)]
+mod tests;

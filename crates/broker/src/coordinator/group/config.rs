@@ -1,0 +1,38 @@
+//! What an operator sets about groups: plain values, no key names.
+
+/// Settings of all groups of a broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupConfig {
+    /// How long an empty classic group waits for more members before its first rebalance, ms.
+    pub initial_rebalance_delay_ms: i32,
+    /// Shortest session timeout a classic member may ask for, ms.
+    pub min_session_timeout_ms: i32,
+    /// Longest session timeout a classic member may ask for, ms.
+    pub max_session_timeout_ms: i32,
+    /// Members a classic group may have.
+    pub max_size: usize,
+    /// How long a member that does not know its id yet stays without a word, ms.
+    pub new_member_join_timeout_ms: i32,
+    /// Longest metadata of a committed offset, in UTF-16 units as Java counts.
+    pub offset_metadata_max: usize,
+    /// How long offsets outlive their group, ms.
+    pub offsets_retention_ms: i64,
+    /// How often expired offsets are looked for, ms.
+    pub offsets_retention_check_interval_ms: i64,
+}
+
+impl Default for GroupConfig {
+    /// Kafka's defaults.
+    fn default() -> Self {
+        Self {
+            initial_rebalance_delay_ms: 3_000,
+            min_session_timeout_ms: 6_000,
+            max_session_timeout_ms: 1_800_000,
+            max_size: usize::MAX,
+            new_member_join_timeout_ms: 300_000,
+            offset_metadata_max: 4_096,
+            offsets_retention_ms: 7 * 24 * 60 * 60 * 1_000,
+            offsets_retention_check_interval_ms: 600_000,
+        }
+    }
+}

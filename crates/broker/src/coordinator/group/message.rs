@@ -1,0 +1,184 @@
+//! What a group coordinator is asked and what it answers: Kafka's messages, with where they came from.
+
+use std::sync::Arc;
+
+use ottla_protocol::ResponseError;
+use ottla_protocol::messages::{
+    DeleteGroupsResponse, DescribeGroupsResponse, HeartbeatRequest, HeartbeatResponse,
+    JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse, ListGroupsRequest,
+    ListGroupsResponse, OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest,
+    OffsetDeleteResponse, SyncGroupRequest, SyncGroupResponse,
+    offset_fetch_request::OffsetFetchRequestGroup, offset_fetch_response::OffsetFetchResponseGroup,
+};
+
+use crate::coordinator::shard::{AppendFailure, ReplyTo};
+
+/// Who sent a request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Origin {
+    /// Version of the request.
+    pub version: i16,
+    /// `client.id`, empty when none was sent.
+    pub client_id: Arc<str>,
+    /// Address of the client as Java prints it, `/127.0.0.1`.
+    pub client_host: Arc<str>,
+}
+
+/// One request to a shard. Those that name several groups name only groups of this shard.
+#[derive(Debug, PartialEq)]
+pub enum GroupRequest {
+    /// Delete groups and their offsets.
+    DeleteGroups(Vec<Arc<str>>),
+    /// Tell about groups.
+    DescribeGroups(Origin, Vec<Arc<str>>),
+    /// A member is alive.
+    Heartbeat(HeartbeatRequest),
+    /// Become or stay a member.
+    JoinGroup(Origin, JoinGroupRequest),
+    /// Members leave.
+    LeaveGroup(Origin, LeaveGroupRequest),
+    /// List the groups of the shard.
+    ListGroups(ListGroupsRequest),
+    /// Commit offsets.
+    OffsetCommit(Origin, OffsetCommitRequest),
+    /// Delete committed offsets.
+    OffsetDelete(OffsetDeleteRequest),
+    /// Read committed offsets of one group; the flag is `require_stable`.
+    OffsetFetch(OffsetFetchRequestGroup, bool),
+    /// Partitions of these topics are gone: name of the topic and indexes.
+    PartitionsDeleted(Vec<(Arc<str>, i32)>),
+    /// Fetch or hand in the assignment.
+    SyncGroup(SyncGroupRequest),
+}
+
+/// The answer to a [`GroupRequest`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum GroupResponse {
+    /// To [`GroupRequest::DeleteGroups`].
+    DeleteGroups(DeleteGroupsResponse),
+    /// To [`GroupRequest::DescribeGroups`].
+    DescribeGroups(DescribeGroupsResponse),
+    /// To [`GroupRequest::Heartbeat`].
+    Heartbeat(HeartbeatResponse),
+    /// To [`GroupRequest::JoinGroup`].
+    JoinGroup(JoinGroupResponse),
+    /// To [`GroupRequest::LeaveGroup`].
+    LeaveGroup(LeaveGroupResponse),
+    /// To [`GroupRequest::ListGroups`].
+    ListGroups(ListGroupsResponse),
+    /// To [`GroupRequest::OffsetCommit`].
+    OffsetCommit(OffsetCommitResponse),
+    /// To [`GroupRequest::OffsetDelete`].
+    OffsetDelete(OffsetDeleteResponse),
+    /// To [`GroupRequest::OffsetFetch`].
+    OffsetFetch(OffsetFetchResponseGroup),
+    /// To [`GroupRequest::PartitionsDeleted`].
+    PartitionsDeleted,
+    /// To [`GroupRequest::SyncGroup`].
+    SyncGroup(SyncGroupResponse),
+}
+
+impl GroupResponse {
+    /// The answer in place of this one when its records could not be written.
+    pub fn failed(mut self, error: ResponseError) -> Self {
+        let code = error.code();
+        match &mut self {
+            Self::DeleteGroups(response) => {
+                for result in &mut response.results {
+                    result.error_code = code;
+                }
+            }
+            Self::DescribeGroups(response) => {
+                for group in &mut response.groups {
+                    group.error_code = code;
+                }
+            }
+            Self::Heartbeat(response) => response.error_code = code,
+            Self::JoinGroup(response) => response.error_code = code,
+            Self::LeaveGroup(response) => {
+                response.members.clear();
+                response.error_code = code;
+            }
+            Self::ListGroups(response) => response.error_code = code,
+            Self::OffsetCommit(response) => {
+                for topic in &mut response.topics {
+                    for partition in &mut topic.partitions {
+                        partition.error_code = code;
+                    }
+                }
+            }
+            Self::OffsetDelete(response) => {
+                response.topics.clear();
+                response.error_code = code;
+            }
+            Self::OffsetFetch(response) => {
+                response.topics.clear();
+                response.error_code = code;
+            }
+            Self::PartitionsDeleted => {}
+            Self::SyncGroup(response) => response.error_code = code,
+        }
+        self
+    }
+}
+
+macro_rules! into_response {
+    ($($variant:ident($message:ty)),* $(,)?) => {$(
+        impl From<$message> for GroupResponse {
+            fn from(message: $message) -> Self {
+                Self::$variant(message)
+            }
+        }
+    )*};
+}
+
+into_response! {
+    DeleteGroups(DeleteGroupsResponse),
+    DescribeGroups(DescribeGroupsResponse),
+    Heartbeat(HeartbeatResponse),
+    JoinGroup(JoinGroupResponse),
+    LeaveGroup(LeaveGroupResponse),
+    ListGroups(ListGroupsResponse),
+    OffsetCommit(OffsetCommitResponse),
+    OffsetDelete(OffsetDeleteResponse),
+    OffsetFetch(OffsetFetchResponseGroup),
+    SyncGroup(SyncGroupResponse),
+}
+
+/// What goes on once records are in the log.
+#[derive(Debug)]
+pub enum Then {
+    /// The group exists now: take the request to it.
+    Join(Box<(Origin, JoinGroupRequest)>, ReplyTo),
+    /// Nothing.
+    Nothing,
+    /// Answer.
+    Reply(ReplyTo, Box<GroupResponse>),
+    /// A process took the place of a static member without a rebalance.
+    StaticMemberReplaced {
+        /// The group.
+        group: Arc<str>,
+        /// The new id of the member.
+        member: Arc<str>,
+        /// The leader before.
+        old_leader: Option<Arc<str>>,
+        /// Version of the JoinGroup request.
+        version: i16,
+    },
+    /// The leader's assignment is stored: give every member its part.
+    Synced {
+        /// The group.
+        group: Arc<str>,
+        /// The generation it is for.
+        generation: i32,
+    },
+}
+
+/// The code a client gets when its records could not be appended, as in `GroupCoordinatorService`.
+pub(super) fn append_error(failure: AppendFailure) -> ResponseError {
+    match failure {
+        AppendFailure::NotEnoughReplicas => ResponseError::CoordinatorNotAvailable,
+        AppendFailure::NotLeader | AppendFailure::Storage => ResponseError::NotCoordinator,
+        AppendFailure::TooLarge => ResponseError::UnknownServerError,
+    }
+}
