@@ -5,4 +5,6 @@
 //! except what a restart may forget: parked requests, deadlines, and a classic group's unfinished rebalance.
 
 pub mod group;
+pub mod loader;
+pub mod runtime;
 pub mod shard;

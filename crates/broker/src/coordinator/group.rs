@@ -441,6 +441,16 @@ impl Group {
     }
 }
 
+/// The partition of `__consumer_offsets` that looks after a group, of `count`: Java's `String.hashCode` and
+/// `Utils.abs`.
+pub fn partition_for(group: &str, count: usize) -> usize {
+    let hash = (group.encode_utf16()).fold(0_i32, |hash, unit| {
+        hash.wrapping_mul(31).wrapping_add(unit.into())
+    });
+    let positive = hash.checked_abs().unwrap_or(0);
+    usize::try_from(positive).unwrap_or(0) % count.max(1)
+}
+
 /// The empty group id commits offsets, for the sake of old clients, but has no members.
 fn check_group_id(id: &str) -> Result<(), ResponseError> {
     match id.is_empty() {

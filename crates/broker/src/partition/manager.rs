@@ -59,6 +59,11 @@ impl Topic {
         }
     }
 
+    /// How many partitions there are, whether their logs could be opened or not.
+    pub fn partition_count(&self) -> usize {
+        self.partitions.len()
+    }
+
     /// The partitions whose logs could be opened.
     pub fn partitions(&self) -> impl Iterator<Item = &Arc<Partition>> {
         self.partitions.iter().flatten()

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::harness::*;
-use crate::coordinator::group::GroupShard;
 use crate::coordinator::group::config::GroupConfig;
 use crate::coordinator::group::message::{GroupRequest, GroupResponse};
 use crate::coordinator::group::records::{GroupRecord, OffsetCommitKey, OffsetCommitValue};
+use crate::coordinator::group::{GroupShard, partition_for};
 use crate::coordinator::shard::{RecordOrigin, Shard};
 use ottla_protocol::ids::{Offset, ProducerEpoch, ProducerId};
 use ottla_protocol::messages::OffsetDeleteRequest;
@@ -259,4 +259,21 @@ fn offsets_of_a_transaction_count_from_its_marker() {
     replay(&mut shard, -1, 40);
     shard.replay_end_transaction(ProducerId(8), true);
     assert_eq!(committed(&shard), Some(40));
+}
+
+/// What Kafka's `Utils.abs(group.hashCode()) % 50` gives.
+#[test]
+fn groups_are_spread_as_kafka_spreads_them() {
+    for (group, partition) in [
+        ("", 0),
+        ("g", 3),
+        ("group-1", 49),
+        ("my-consumer-group", 13),
+        ("polygenelubricants", 0),
+        ("\u{e4}\u{20ac}", 32),
+        ("\u{1f600}x", 39),
+        ("console-consumer-12345", 6),
+    ] {
+        assert_eq!(partition_for(group, 50), partition, "{group}");
+    }
 }
