@@ -14,6 +14,7 @@ use crate::broker::data_dirs::DataDirs;
 use crate::broker::samples::BrokerSamples;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{BrokerConfig, Endpoint, SecurityProtocol};
+use crate::coordinator::runtime::{GroupCoordinator, group_config};
 use crate::housekeeping;
 use crate::metadata::publisher::{MetadataError, RunningController};
 use crate::metadata::service::MetadataService;
@@ -43,6 +44,7 @@ pub struct Broker {
     cold_reads: ColdReads,
     metadata: MetadataService,
     partitions: Arc<PartitionManager>,
+    groups: Arc<GroupCoordinator>,
 }
 
 impl Broker {
@@ -84,6 +86,11 @@ impl Broker {
     /// The partitions this broker leads.
     pub fn partitions(&self) -> &Arc<PartitionManager> {
         &self.partitions
+    }
+
+    /// The coordinator of consumer groups.
+    pub fn groups(&self) -> &GroupCoordinator {
+        &self.groups
     }
 }
 
@@ -207,12 +214,20 @@ impl RunningBroker {
             dirs.into_log_dirs(),
             controller.image(),
         )?);
+        let groups = Arc::new(GroupCoordinator::new(
+            group_config(&config.groups),
+            usize::try_from(config.ottla.ottla_max_decompressed_message_bytes).unwrap_or(0),
+            Arc::clone(&partitions),
+            Arc::clone(&clock),
+            shutdown.clone(),
+        ));
+        groups.start();
         let fatal = shutdown.clone();
         let RunningController {
             client,
             cache,
             thread,
-        } = controller.run(vec![partitions.clone()], move |error| {
+        } = controller.run(vec![partitions.clone(), groups.clone()], move |error| {
             tracing::error!(%error, "the metadata log has failed: the broker stops");
             fatal.request();
         })?;
@@ -235,6 +250,7 @@ impl RunningBroker {
             shutdown,
             metadata,
             partitions,
+            groups,
         });
         broker.telemetry.add(Arc::new(BrokerSamples::new(&broker)));
         housekeeping::start(&broker);

@@ -19,24 +19,35 @@ pub mod api_versions;
 pub mod authorized_operations;
 pub mod create_partitions;
 pub mod create_topics;
+pub mod delete_groups;
 pub mod delete_topics;
 pub mod describe_cluster;
 pub mod describe_configs;
+pub mod describe_groups;
 pub mod describe_quorum;
 pub mod describe_topic_partitions;
 pub mod elect_leaders;
 pub mod error_code;
 pub mod fetch;
 pub mod find_coordinator;
+pub mod group_request;
+pub mod heartbeat;
 pub mod incremental_alter_configs;
 pub mod init_producer_id;
+pub mod join_group;
+pub mod leave_group;
+pub mod list_groups;
 pub mod list_offsets;
 pub mod list_partition_reassignments;
 pub mod metadata;
 pub mod nodes;
+pub mod offset_commit;
+pub mod offset_delete;
+pub mod offset_fetch;
 mod partition_view;
 pub mod produce;
 mod response_errors;
+pub mod sync_group;
 
 /// One Kafka API whose answer is a plain message.
 pub trait Handler {
@@ -131,7 +142,15 @@ pub static APIS: &[Api] = &[
     fetch::API,
     api::<list_offsets::ListOffsets>(ApiKey::ListOffsets),
     api::<metadata::Metadata>(ApiKey::Metadata),
+    api::<offset_commit::OffsetCommit>(ApiKey::OffsetCommit),
+    api::<offset_fetch::OffsetFetch>(ApiKey::OffsetFetch),
     api::<find_coordinator::FindCoordinator>(ApiKey::FindCoordinator),
+    api::<join_group::JoinGroup>(ApiKey::JoinGroup),
+    api::<heartbeat::Heartbeat>(ApiKey::Heartbeat),
+    api::<leave_group::LeaveGroup>(ApiKey::LeaveGroup),
+    api::<sync_group::SyncGroup>(ApiKey::SyncGroup),
+    api::<describe_groups::DescribeGroups>(ApiKey::DescribeGroups),
+    api::<list_groups::ListGroups>(ApiKey::ListGroups),
     api_versions::API,
     api::<create_topics::CreateTopics>(ApiKey::CreateTopics),
     api::<delete_topics::DeleteTopics>(ApiKey::DeleteTopics),
@@ -139,12 +158,14 @@ pub static APIS: &[Api] = &[
     api::<describe_configs::DescribeConfigs>(ApiKey::DescribeConfigs),
     api::<alter_configs::AlterConfigs>(ApiKey::AlterConfigs),
     api::<create_partitions::CreatePartitions>(ApiKey::CreatePartitions),
+    api::<delete_groups::DeleteGroups>(ApiKey::DeleteGroups),
     api::<elect_leaders::ElectLeaders>(ApiKey::ElectLeaders),
     api::<incremental_alter_configs::IncrementalAlterConfigs>(ApiKey::IncrementalAlterConfigs),
     api::<list_partition_reassignments::ListPartitionReassignments>(
         ApiKey::ListPartitionReassignments,
     ),
     api::<describe_quorum::DescribeQuorum>(ApiKey::DescribeQuorum),
+    api::<offset_delete::OffsetDelete>(ApiKey::OffsetDelete),
     api::<describe_cluster::DescribeCluster>(ApiKey::DescribeCluster),
     api::<describe_topic_partitions::DescribeTopicPartitions>(ApiKey::DescribeTopicPartitions),
 ];

@@ -26,6 +26,7 @@ use super::group::{GroupShard, partition_for};
 use super::loader;
 use super::shard::{AppendFailure, Deadline, Effect, Now, RecordOrigin, ReplyTo, Shard};
 use crate::clock::Clock;
+use crate::config::GroupSettings;
 use crate::metadata::delta::MetadataDelta;
 use crate::metadata::image::MetadataImage;
 use crate::metadata::publisher::MetadataPublisher;
@@ -56,6 +57,20 @@ pub struct GroupCoordinator {
     runtime: tokio::runtime::Handle,
     /// Set once the topic exists.
     shards: OnceLock<Vec<ShardHandle>>,
+}
+
+/// What the broker's configuration says about groups.
+pub fn group_config(settings: &GroupSettings) -> GroupConfig {
+    GroupConfig {
+        initial_rebalance_delay_ms: settings.group_initial_rebalance_delay_ms,
+        min_session_timeout_ms: settings.group_min_session_timeout_ms,
+        max_session_timeout_ms: settings.group_max_session_timeout_ms,
+        max_size: usize::try_from(settings.group_max_size).unwrap_or(usize::MAX),
+        offset_metadata_max: usize::try_from(settings.offset_metadata_max_bytes).unwrap_or(0),
+        offsets_retention_ms: i64::from(settings.offsets_retention_minutes) * 60_000,
+        offsets_retention_check_interval_ms: settings.offsets_retention_check_interval_ms,
+        ..GroupConfig::default()
+    }
 }
 
 /// The way to one shard.

@@ -29,6 +29,9 @@ pub const TOPIC: i32 = bits(&[
     operation::ALTER_CONFIGS,
 ]);
 
+/// All that can be done with a group (`AclEntry.supportedOperations`).
+pub const GROUP: i32 = bits(&[operation::READ, operation::DESCRIBE, operation::DELETE]);
+
 /// All that can be done with the cluster (`AclEntry.supportedOperations`).
 pub const CLUSTER: i32 = bits(&[
     operation::CREATE,

@@ -297,7 +297,11 @@ async fn elections_ids_and_coordinators_are_answered_in_all_versions() {
             encodes(
                 ApiKey::FindCoordinator,
                 version,
-                &handlers::find_coordinator::answer(version, &request),
+                &handlers::find_coordinator::answer(
+                    version,
+                    &request,
+                    &Err(ResponseError::CoordinatorNotAvailable),
+                ),
             );
         }
     }
