@@ -300,7 +300,7 @@ async fn elections_ids_and_coordinators_are_answered_in_all_versions() {
                 &handlers::find_coordinator::answer(
                     version,
                     &request,
-                    &Err(ResponseError::CoordinatorNotAvailable),
+                    &Err(ottla_protocol::ResponseError::CoordinatorNotAvailable),
                 ),
             );
         }
