@@ -217,6 +217,7 @@ impl RunningBroker {
         let groups = Arc::new(GroupCoordinator::new(
             group_config(&config.groups),
             usize::try_from(config.ottla.ottla_max_decompressed_message_bytes).unwrap_or(0),
+            controller.image(),
             Arc::clone(&partitions),
             Arc::clone(&clock),
             shutdown.clone(),

@@ -17,6 +17,8 @@ pub use response_errors::ResponseErrors;
 pub mod alter_configs;
 pub mod api_versions;
 pub mod authorized_operations;
+pub mod consumer_group_describe;
+pub mod consumer_group_heartbeat;
 pub mod create_partitions;
 pub mod create_topics;
 pub mod delete_groups;
@@ -167,6 +169,8 @@ pub static APIS: &[Api] = &[
     api::<describe_quorum::DescribeQuorum>(ApiKey::DescribeQuorum),
     api::<offset_delete::OffsetDelete>(ApiKey::OffsetDelete),
     api::<describe_cluster::DescribeCluster>(ApiKey::DescribeCluster),
+    api::<consumer_group_heartbeat::ConsumerGroupHeartbeat>(ApiKey::ConsumerGroupHeartbeat),
+    api::<consumer_group_describe::ConsumerGroupDescribe>(ApiKey::ConsumerGroupDescribe),
     api::<describe_topic_partitions::DescribeTopicPartitions>(ApiKey::DescribeTopicPartitions),
 ];
 

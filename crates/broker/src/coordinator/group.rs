@@ -1,16 +1,19 @@
 //! Groups of consumers: one shard for each partition of `__consumer_offsets`, with the groups whose id hashes to it
 //! and all the offsets they committed.
 //!
-//! This file takes requests to the group they name; what a group does with them is in `classic`, what happens to
+//! This file takes requests to the group they name; what a group does with them is in `classic` and `consumer`, what happens to
 //! offsets in `offsets` and `offset_expiration`, what operators ask in `describe`.
 
+pub mod assignor;
 pub mod config;
 pub mod consumer_protocol;
 pub mod message;
 pub mod offsets;
 pub mod records;
+pub mod topics;
 
 mod classic;
+mod consumer;
 mod core;
 mod describe;
 mod offset_expiration;
@@ -22,18 +25,23 @@ use ottla_protocol::ResponseError;
 use ottla_protocol::ids::{ProducerId, Timestamp};
 use ottla_protocol::messages::leave_group_request::MemberIdentity;
 use ottla_protocol::messages::leave_group_response::MemberResponse;
+use ottla_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
+use ottla_protocol::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use ottla_protocol::messages::{
-    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, LeaveGroupRequest, LeaveGroupResponse,
+    ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, HeartbeatRequest,
+    HeartbeatResponse, JoinGroupRequest, LeaveGroupRequest, LeaveGroupResponse,
     OffsetCommitRequest, OffsetDeleteResponse, SyncGroupRequest,
 };
 
 use self::classic::ClassicGroup;
 use self::config::GroupConfig;
+use self::consumer::ConsumerGroup;
 use self::core::Core;
 pub use self::core::{GroupEffect, NewId, TimerKey};
 use self::message::{GroupRequest, GroupResponse, Origin, Then, append_error};
 use self::offsets::Offsets;
 use self::records::{GroupMetadataKey, GroupMetadataValue, GroupRecord, OffsetCommitValue};
+use self::topics::Topics;
 use super::shard::{AppendFailure, Deadline, Now, RecordOrigin, ReplyTo, Shard, TimerTable};
 
 /// One shard of the group coordinator.
@@ -48,11 +56,12 @@ pub struct GroupShard {
 #[derive(Debug)]
 enum Group {
     Classic(ClassicGroup),
+    Consumer(Box<ConsumerGroup>),
 }
 
 impl GroupShard {
     /// A shard that knows nothing yet: replay the log, then call [`Shard::handle_loaded`].
-    pub fn new(config: Arc<GroupConfig>, new_id: NewId) -> Self {
+    pub fn new(config: Arc<GroupConfig>, topics: Arc<dyn Topics>, new_id: NewId) -> Self {
         Self {
             core: Core {
                 config,
@@ -60,6 +69,7 @@ impl GroupShard {
                 timers: TimerTable::default(),
                 effects: VecDeque::new(),
                 new_id,
+                topics,
             },
             groups: HashMap::new(),
             offsets: Offsets::default(),
@@ -80,6 +90,7 @@ impl GroupShard {
     fn classic(&mut self, id: &str) -> Option<(&mut ClassicGroup, &mut Core)> {
         match self.groups.get_mut(id)? {
             Group::Classic(group) => Some((group, &mut self.core)),
+            Group::Consumer(_) => None,
         }
     }
 
@@ -93,9 +104,118 @@ impl GroupShard {
             group.join(core, &origin, &request, reply_to);
             return;
         }
-        let record = ClassicGroup::creation_record(&request.group_id, self.core.now.wall);
+        // A consumer group without members becomes a classic one; its offsets stay.
+        let mut records = match self.groups.get(&**request.group_id) {
+            Some(Group::Consumer(group)) if group.is_empty() => group.tombstones(),
+            Some(_) => {
+                let error = ResponseError::InconsistentGroupProtocol;
+                let refusal = classic::join_refusal(&request.member_id, error);
+                self.core.reply(reply_to, refusal);
+                return;
+            }
+            None => Vec::new(),
+        };
+        let now = self.core.now.wall;
+        records.push(ClassicGroup::creation_record(&request.group_id, now));
         let then = Then::Join(Box::new((origin, request)), reply_to);
-        self.core.append(vec![record], then);
+        self.core.append(records, then);
+    }
+
+    /// Take a heartbeat of the consumer protocol.
+    fn consumer_heartbeat(
+        &mut self,
+        origin: &Origin,
+        request: &ConsumerGroupHeartbeatRequest,
+        reply_to: ReplyTo,
+    ) {
+        let decided = match consumer::check(origin.version, request) {
+            Ok(()) => self.decide_heartbeat(origin, request),
+            Err(refusal) => Err(refusal),
+        };
+        match decided {
+            Ok((records, response)) => {
+                let then = Then::Reply(reply_to, Box::new(response.into()));
+                self.core.append(records, then);
+            }
+            Err(refusal) => self.core.reply(reply_to, refusal.response()),
+        }
+    }
+
+    fn decide_heartbeat(
+        &mut self,
+        origin: &Origin,
+        request: &ConsumerGroupHeartbeatRequest,
+    ) -> Result<(Vec<GroupRecord>, ConsumerGroupHeartbeatResponse), consumer::Refusal> {
+        let id: &str = &request.group_id;
+        let joins = request.member_epoch == 0;
+        let mut records = match self.groups.get(id) {
+            Some(Group::Consumer(group)) => {
+                return group.heartbeat(&mut self.core, origin, request);
+            }
+            // A classic group without members becomes a consumer group; its offsets stay.
+            Some(group) if joins && group.is_empty() => group.tombstones(id),
+            None if joins => Vec::new(),
+            Some(_) => {
+                return Err(consumer::Refusal::not_found(format!(
+                    "Group {id} is not a consumer group."
+                )));
+            }
+            None => {
+                return Err(consumer::Refusal::not_found(format!(
+                    "Group {id} not found."
+                )));
+            }
+        };
+        let group = ConsumerGroup::new(Arc::from(id));
+        let (more, response) = group.heartbeat(&mut self.core, origin, request)?;
+        records.extend(more);
+        Ok((records, response))
+    }
+
+    /// Take a member out whose time is over.
+    fn remove_consumer(&mut self, group: &str, member: &str) {
+        if let Some(Group::Consumer(group)) = self.groups.get(group) {
+            let records = group.removal(&mut self.core, member);
+            self.core.append(records, Then::Nothing);
+        }
+    }
+
+    fn fetch(
+        &self,
+        request: &OffsetFetchRequestGroup,
+        require_stable: bool,
+    ) -> OffsetFetchResponseGroup {
+        let refused = match self.groups.get(&**request.group_id) {
+            Some(Group::Consumer(group)) => group
+                .check_offset_fetch(request.member_id.as_deref(), request.member_epoch)
+                .err(),
+            _ => None,
+        };
+        match refused {
+            Some(error) => OffsetFetchResponseGroup::default()
+                .with_group_id(request.group_id.clone())
+                .with_error_code(error.code()),
+            None => self.offsets.fetch(request, require_stable),
+        }
+    }
+
+    /// A record of a consumer group. Tombstones of groups that are gone say nothing.
+    fn replay_consumer(&mut self, group_id: &str, is_tombstone: bool, record: GroupRecord) {
+        if let GroupRecord::ConsumerGroupMetadata(_, None) = record {
+            self.groups.remove(group_id);
+            return;
+        }
+        if !matches!(self.groups.get(group_id), Some(Group::Consumer(_))) {
+            if is_tombstone {
+                return;
+            }
+            let id: Arc<str> = group_id.into();
+            let group = Box::new(ConsumerGroup::new(id.clone()));
+            self.groups.insert(id, Group::Consumer(group));
+        }
+        if let Some(Group::Consumer(group)) = self.groups.get_mut(group_id) {
+            group.replay(record);
+        }
     }
 
     /// What can be told of a JoinGroup without a group, or without members in it.
@@ -193,6 +313,9 @@ impl GroupShard {
                 let instance_id = request.group_instance_id.as_deref();
                 group.check_offset_commit(&request.member_id, instance_id, generation, false)
             }
+            Some(Group::Consumer(group)) => {
+                group.check_offset_commit(&request.member_id, generation, origin.version)
+            }
             None if generation < 0 => Ok(()),
             None if origin.version >= 9 => Err(ResponseError::GroupIdNotFound),
             None => Err(ResponseError::IllegalGeneration),
@@ -205,10 +328,13 @@ impl GroupShard {
             return;
         };
         let id: Arc<str> = key.group.into();
-        let group = self.groups.entry(id.clone());
-        match group.or_insert_with(|| Group::Classic(ClassicGroup::simple(id))) {
-            Group::Classic(group) => group.replay(value),
+        if let Some(Group::Classic(group)) = self.groups.get_mut(&id) {
+            group.replay(value);
+            return;
         }
+        let mut group = ClassicGroup::simple(id.clone());
+        group.replay(value);
+        self.groups.insert(id, Group::Classic(group));
     }
 
     fn replay_offset(
@@ -239,6 +365,13 @@ impl Shard for GroupShard {
     fn handle_request(&mut self, now: Now, request: GroupRequest, reply_to: ReplyTo) {
         self.core.now = now;
         match request {
+            GroupRequest::ConsumerGroupDescribe(ids) => {
+                let response = self.describe_consumers(&ids);
+                self.core.reply(reply_to, response);
+            }
+            GroupRequest::ConsumerGroupHeartbeat(origin, request) => {
+                self.consumer_heartbeat(&origin, &request, reply_to);
+            }
             GroupRequest::DeleteGroups(ids) => self.delete_groups(&ids, reply_to),
             GroupRequest::DescribeGroups(origin, ids) => {
                 let response = self.describe(origin.version, &ids);
@@ -270,7 +403,7 @@ impl Shard for GroupShard {
                 }
             },
             GroupRequest::OffsetFetch(request, require_stable) => {
-                let response = self.offsets.fetch(&request, require_stable);
+                let response = self.fetch(&request, require_stable);
                 self.core.reply(reply_to, response);
             }
             GroupRequest::PartitionsDeleted(gone) => self.delete_partitions(&gone, reply_to),
@@ -283,21 +416,30 @@ impl Shard for GroupShard {
         let Some(key) = self.core.timers.pop(now.steady) else {
             return;
         };
-        if key == TimerKey::ExpireOffsets {
-            self.expire_offsets();
-            return;
-        }
-        let (TimerKey::Heartbeat(id, _) | TimerKey::Join(id) | TimerKey::Sync(id)) = &key else {
-            return;
-        };
-        let Some((group, core)) = self.classic(id) else {
-            return;
-        };
-        match &key {
-            TimerKey::Heartbeat(_, member) => group.heartbeat_timeout(core, member),
-            TimerKey::Join(_) => group.join_timeout(core),
-            TimerKey::Sync(_) => group.sync_timeout(core),
-            TimerKey::ExpireOffsets => {}
+        match key {
+            TimerKey::ConsumerRebalance(id, member) => {
+                if matches!(self.groups.get(&id), Some(Group::Consumer(group)) if group.is_revoking(&member))
+                {
+                    self.remove_consumer(&id, &member);
+                }
+            }
+            TimerKey::ConsumerSession(id, member) => self.remove_consumer(&id, &member),
+            TimerKey::ExpireOffsets => self.expire_offsets(),
+            TimerKey::Heartbeat(id, member) => {
+                if let Some((group, core)) = self.classic(&id) {
+                    group.heartbeat_timeout(core, &member);
+                }
+            }
+            TimerKey::Join(id) => {
+                if let Some((group, core)) = self.classic(&id) {
+                    group.join_timeout(core);
+                }
+            }
+            TimerKey::Sync(id) => {
+                if let Some((group, core)) = self.classic(&id) {
+                    group.sync_timeout(core);
+                }
+            }
         }
     }
 
@@ -346,6 +488,7 @@ impl Shard for GroupShard {
         for group in self.groups.values_mut() {
             match group {
                 Group::Classic(group) => group.handle_loaded(&mut self.core),
+                Group::Consumer(group) => group.handle_loaded(&mut self.core),
             }
         }
     }
@@ -363,8 +506,12 @@ impl Shard for GroupShard {
                 });
                 self.replay_offset(origin, &key, value);
             }
-            // Groups of the consumer protocol.
-            _ => {}
+            record => {
+                if let Some((group, is_tombstone)) = record.consumer_group() {
+                    let group = group.to_owned();
+                    self.replay_consumer(&group, is_tombstone, record);
+                }
+            }
         }
     }
 
@@ -385,36 +532,42 @@ impl Group {
     fn is_empty(&self) -> bool {
         match self {
             Self::Classic(group) => group.is_empty(),
+            Self::Consumer(group) => group.is_empty(),
         }
     }
 
     fn is_subscribed(&self, topic: &str) -> bool {
         match self {
             Self::Classic(group) => group.is_subscribed(topic),
+            Self::Consumer(group) => group.is_subscribed(topic),
         }
     }
 
     fn offset_expiry_base(&self) -> Option<Option<Timestamp>> {
         match self {
             Self::Classic(group) => group.offset_expiry_base(),
+            Self::Consumer(_) => Some(None),
         }
     }
 
     fn state_name(&self) -> String {
         match self {
             Self::Classic(group) => group.state_name(),
+            Self::Consumer(group) => group.state_name().to_owned(),
         }
     }
 
     fn type_name(&self) -> &'static str {
         match self {
             Self::Classic(_) => "Classic",
+            Self::Consumer(_) => "Consumer",
         }
     }
 
     fn protocol_type(&self) -> &str {
         match self {
             Self::Classic(group) => group.protocol_type(),
+            Self::Consumer(_) => consumer_protocol::PROTOCOL_TYPE,
         }
     }
 
@@ -424,19 +577,20 @@ impl Group {
             Self::Classic(group) if !group.is_empty() && !group.is_consumers() => {
                 Err(ResponseError::NonEmptyGroup)
             }
-            Self::Classic(_) => Ok(()),
+            Self::Classic(_) | Self::Consumer(_) => Ok(()),
         }
     }
 
-    /// The record that deletes the group.
-    fn tombstone(&self, id: &str) -> GroupRecord {
+    /// The records that delete the group.
+    fn tombstones(&self, id: &str) -> Vec<GroupRecord> {
         match self {
-            Self::Classic(_) => GroupRecord::GroupMetadata(
-                GroupMetadataKey {
+            Self::Classic(_) => {
+                let key = GroupMetadataKey {
                     group: id.to_owned(),
-                },
-                None,
-            ),
+                };
+                vec![GroupRecord::GroupMetadata(key, None)]
+            }
+            Self::Consumer(group) => group.tombstones(),
         }
     }
 }

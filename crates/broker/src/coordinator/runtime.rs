@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use ottla_protocol::ResponseError;
-use ottla_protocol::ids::{Offset, PartitionIndex};
+use ottla_protocol::ids::{Offset, PartitionIndex, TopicId};
 use ottla_protocol::record::builder::BatchBuilder;
 use ottla_storage::append::AppendOrigin;
 use ottla_storage::error::AppendError;
@@ -22,13 +23,14 @@ use uuid::Uuid;
 use super::group::config::GroupConfig;
 use super::group::message::{GroupRequest, GroupResponse};
 use super::group::records::GroupRecord;
-use super::group::{GroupShard, partition_for};
+use super::group::topics::Topics;
+use super::group::{self, GroupShard, partition_for};
 use super::loader;
 use super::shard::{AppendFailure, Deadline, Effect, Now, RecordOrigin, ReplyTo, Shard};
 use crate::clock::Clock;
 use crate::config::GroupSettings;
 use crate::metadata::delta::MetadataDelta;
-use crate::metadata::image::MetadataImage;
+use crate::metadata::image::{MetadataImage, TopicImage};
 use crate::metadata::publisher::MetadataPublisher;
 use crate::partition::Partition;
 use crate::partition::manager::{PartitionManager, Topic};
@@ -51,6 +53,7 @@ type Call = (GroupRequest, oneshot::Sender<GroupResponse>);
 pub struct GroupCoordinator {
     config: Arc<GroupConfig>,
     max_content: usize,
+    topics: Arc<ImageTopics>,
     partitions: Arc<PartitionManager>,
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
@@ -66,6 +69,9 @@ pub fn group_config(settings: &GroupSettings) -> GroupConfig {
         min_session_timeout_ms: settings.group_min_session_timeout_ms,
         max_session_timeout_ms: settings.group_max_session_timeout_ms,
         max_size: usize::try_from(settings.group_max_size).unwrap_or(usize::MAX),
+        consumer_session_timeout_ms: settings.group_consumer_session_timeout_ms,
+        consumer_heartbeat_interval_ms: settings.group_consumer_heartbeat_interval_ms,
+        consumer_max_size: usize::try_from(settings.group_consumer_max_size).unwrap_or(usize::MAX),
         offset_metadata_max: usize::try_from(settings.offset_metadata_max_bytes).unwrap_or(0),
         offsets_retention_ms: i64::from(settings.offsets_retention_minutes) * 60_000,
         offsets_retention_check_interval_ms: settings.offsets_retention_check_interval_ms,
@@ -84,6 +90,7 @@ impl GroupCoordinator {
     pub fn new(
         config: GroupConfig,
         max_content: usize,
+        image: &MetadataImage,
         partitions: Arc<PartitionManager>,
         clock: Arc<dyn Clock>,
         shutdown: Shutdown,
@@ -91,6 +98,7 @@ impl GroupCoordinator {
         Self {
             config: Arc::new(config),
             max_content,
+            topics: Arc::new(ImageTopics(ArcSwap::from_pointee(image.clone()))),
             partitions,
             clock,
             shutdown,
@@ -167,7 +175,11 @@ impl GroupCoordinator {
                 };
                 let state = Arc::new(AtomicU8::new(LOADING));
                 let task = ShardTask {
-                    shard: GroupShard::new(self.config.clone(), Box::new(Uuid::new_v4)),
+                    shard: GroupShard::new(
+                        self.config.clone(),
+                        self.topics.clone(),
+                        Box::new(Uuid::new_v4),
+                    ),
                     partition: Arc::clone(partition),
                     clock: Arc::clone(&self.clock),
                     max_content: self.max_content,
@@ -202,7 +214,8 @@ impl fmt::Debug for GroupCoordinator {
 
 /// Offsets go with the partitions they are of.
 impl MetadataPublisher for GroupCoordinator {
-    fn publish(&self, delta: &MetadataDelta, _: &Arc<MetadataImage>) {
+    fn publish(&self, delta: &MetadataDelta, image: &Arc<MetadataImage>) {
+        self.topics.0.store(Arc::clone(image));
         let gone: Vec<(Arc<str>, i32)> = delta
             .deleted_topics()
             .flat_map(|topic| {
@@ -226,6 +239,51 @@ impl MetadataPublisher for GroupCoordinator {
             });
         }
     }
+}
+
+/// The topics of the latest image.
+struct ImageTopics(ArcSwap<MetadataImage>);
+
+impl fmt::Debug for ImageTopics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ImageTopics").finish_non_exhaustive()
+    }
+}
+
+impl Topics for ImageTopics {
+    fn by_name(&self, name: &str) -> Option<group::topics::Topic> {
+        self.0.load().topics.by_name(name).map(topic_view)
+    }
+
+    fn by_id(&self, id: TopicId) -> Option<group::topics::Topic> {
+        self.0.load().topics.get(id).map(topic_view)
+    }
+
+    fn names(&self) -> Vec<Arc<str>> {
+        let image = self.0.load();
+        let names = image.topics.iter().map(|topic| topic.name());
+        names.filter(|name| !is_internal(name)).cloned().collect()
+    }
+
+    fn version(&self) -> i64 {
+        self.0.load().provenance.last_contained_offset.0
+    }
+}
+
+fn topic_view(topic: &TopicImage) -> group::topics::Topic {
+    group::topics::Topic {
+        id: topic.id(),
+        name: Arc::clone(topic.name()),
+        partitions: i32::try_from(topic.partition_count()).unwrap_or(i32::MAX),
+    }
+}
+
+/// `Topic.isInternal`.
+fn is_internal(name: &str) -> bool {
+    matches!(
+        name,
+        OFFSETS_TOPIC | "__transaction_state" | "__share_group_state"
+    )
 }
 
 /// What one task owns.

@@ -13,6 +13,12 @@ pub struct GroupConfig {
     pub max_size: usize,
     /// How long a member that does not know its id yet stays without a word, ms.
     pub new_member_join_timeout_ms: i32,
+    /// How long a member of a consumer group may be silent, ms.
+    pub consumer_session_timeout_ms: i32,
+    /// How often a member of a consumer group is told to send a heartbeat, ms.
+    pub consumer_heartbeat_interval_ms: i32,
+    /// Members a consumer group may have.
+    pub consumer_max_size: usize,
     /// Longest metadata of a committed offset, in UTF-16 units as Java counts.
     pub offset_metadata_max: usize,
     /// How long offsets outlive their group, ms.
@@ -30,6 +36,9 @@ impl Default for GroupConfig {
             max_session_timeout_ms: 1_800_000,
             max_size: usize::MAX,
             new_member_join_timeout_ms: 300_000,
+            consumer_session_timeout_ms: 45_000,
+            consumer_heartbeat_interval_ms: 5_000,
+            consumer_max_size: usize::MAX,
             offset_metadata_max: 4_096,
             offsets_retention_ms: 7 * 24 * 60 * 60 * 1_000,
             offsets_retention_check_interval_ms: 600_000,

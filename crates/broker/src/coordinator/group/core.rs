@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::config::GroupConfig;
 use super::message::{GroupResponse, Then};
 use super::records::GroupRecord;
+use super::topics::Topics;
 use crate::coordinator::shard::{Effect, Now, ReplyTo, TimerTable};
 
 /// An effect of a group shard.
@@ -21,6 +22,10 @@ pub type NewId = Box<dyn FnMut() -> Uuid + Send>;
 /// What a deadline is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TimerKey {
+    /// A member of a consumer group has not given up partitions in time: group, member.
+    ConsumerRebalance(Arc<str>, Arc<str>),
+    /// A member of a consumer group has been silent too long: group, member.
+    ConsumerSession(Arc<str>, Arc<str>),
     /// Look for expired offsets.
     ExpireOffsets,
     /// A classic member, or one that has been given an id only, has been silent too long: group, member.
@@ -39,6 +44,7 @@ pub(super) struct Core {
     pub(super) timers: TimerTable<TimerKey>,
     pub(super) effects: VecDeque<GroupEffect>,
     pub(super) new_id: NewId,
+    pub(super) topics: Arc<dyn Topics>,
 }
 
 impl Core {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ottla_protocol::ResponseError;
+use ottla_protocol::messages::consumer_group_describe_response;
 use ottla_protocol::messages::delete_groups_response::DeletableGroupResult;
 use ottla_protocol::messages::describe_groups_response::DescribedGroup;
 use ottla_protocol::messages::list_groups_response::ListedGroup;
@@ -10,8 +11,8 @@ use ottla_protocol::messages::offset_delete_response::{
     OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
 };
 use ottla_protocol::messages::{
-    DeleteGroupsResponse, DescribeGroupsResponse, ListGroupsRequest, ListGroupsResponse,
-    OffsetDeleteRequest, OffsetDeleteResponse,
+    ConsumerGroupDescribeResponse, DeleteGroupsResponse, DescribeGroupsResponse, ListGroupsRequest,
+    ListGroupsResponse, OffsetDeleteRequest, OffsetDeleteResponse,
 };
 
 use super::core::text;
@@ -32,6 +33,24 @@ impl GroupShard {
             _ => unknown_group(version, id),
         };
         DescribeGroupsResponse::default().with_groups(ids.iter().map(describe).collect())
+    }
+
+    /// Answer a ConsumerGroupDescribe.
+    pub(super) fn describe_consumers(&self, ids: &[Arc<str>]) -> ConsumerGroupDescribeResponse {
+        let describe = |id: &Arc<str>| match self.groups.get(id) {
+            Some(Group::Consumer(group)) => group.describe(&self.core),
+            other => {
+                let why = match other {
+                    Some(_) => format!("Group {id} is not a consumer group."),
+                    None => format!("Group {id} not found."),
+                };
+                consumer_group_describe_response::DescribedGroup::default()
+                    .with_group_id(text(id).into())
+                    .with_error_code(ResponseError::GroupIdNotFound.code())
+                    .with_error_message(Some(text(&why)))
+            }
+        };
+        ConsumerGroupDescribeResponse::default().with_groups(ids.iter().map(describe).collect())
     }
 
     /// Answer a ListGroups. A filter that names nothing lets everything through; names are not case-sensitive.
@@ -90,7 +109,7 @@ impl GroupShard {
                 .iter()
                 .map(|(topic, index)| tombstone(id, topic, *index)),
         );
-        records.push(group.tombstone(id));
+        records.extend(group.tombstones(id));
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ottla_protocol::ResponseError;
 use ottla_protocol::messages::{
+    ConsumerGroupDescribeResponse, ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse,
     DeleteGroupsResponse, DescribeGroupsResponse, HeartbeatRequest, HeartbeatResponse,
     JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse, ListGroupsRequest,
     ListGroupsResponse, OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest,
@@ -27,6 +28,10 @@ pub struct Origin {
 /// One request to a shard. Those that name several groups name only groups of this shard.
 #[derive(Debug, PartialEq)]
 pub enum GroupRequest {
+    /// Tell about groups of the consumer protocol.
+    ConsumerGroupDescribe(Vec<Arc<str>>),
+    /// Join, live in or leave a group of the consumer protocol.
+    ConsumerGroupHeartbeat(Origin, ConsumerGroupHeartbeatRequest),
     /// Delete groups and their offsets.
     DeleteGroups(Vec<Arc<str>>),
     /// Tell about groups.
@@ -54,6 +59,10 @@ pub enum GroupRequest {
 /// The answer to a [`GroupRequest`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum GroupResponse {
+    /// To [`GroupRequest::ConsumerGroupDescribe`].
+    ConsumerGroupDescribe(ConsumerGroupDescribeResponse),
+    /// To [`GroupRequest::ConsumerGroupHeartbeat`].
+    ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse),
     /// To [`GroupRequest::DeleteGroups`].
     DeleteGroups(DeleteGroupsResponse),
     /// To [`GroupRequest::DescribeGroups`].
@@ -83,6 +92,14 @@ impl GroupResponse {
     pub fn failed(mut self, error: ResponseError) -> Self {
         let code = error.code();
         match &mut self {
+            Self::ConsumerGroupDescribe(response) => {
+                for group in &mut response.groups {
+                    group.error_code = code;
+                }
+            }
+            Self::ConsumerGroupHeartbeat(response) => {
+                *response = ConsumerGroupHeartbeatResponse::default().with_error_code(code);
+            }
             Self::DeleteGroups(response) => {
                 for result in &mut response.results {
                     result.error_code = code;
@@ -133,6 +150,8 @@ macro_rules! into_response {
 }
 
 into_response! {
+    ConsumerGroupDescribe(ConsumerGroupDescribeResponse),
+    ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse),
     DeleteGroups(DeleteGroupsResponse),
     DescribeGroups(DescribeGroupsResponse),
     Heartbeat(HeartbeatResponse),

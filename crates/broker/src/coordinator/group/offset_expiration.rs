@@ -28,7 +28,7 @@ impl GroupShard {
         for id in ids {
             let group = &self.groups[id];
             if self.expired_offsets(id, group, &mut records) && group.is_empty() {
-                records.push(group.tombstone(id));
+                records.extend(group.tombstones(id));
             }
         }
         self.append_in_batches(records, Then::Nothing);

@@ -152,6 +152,32 @@ records! {
     16 ConsumerGroupRegularExpression(ConsumerGroupRegularExpressionKey => ConsumerGroupRegularExpressionValue) [0 - 0, flexible 0], write |_| 0;
 }
 
+impl GroupRecord {
+    /// The consumer group a record is of, and whether it is a tombstone; `None` for classic groups and offsets.
+    pub fn consumer_group(&self) -> Option<(&str, bool)> {
+        match self {
+            Self::LegacyOffsetCommit(..) | Self::OffsetCommit(..) | Self::GroupMetadata(..) => None,
+            Self::ConsumerGroupMetadata(key, value) => Some((&key.group_id, value.is_none())),
+            Self::ConsumerGroupPartitionMetadata(key, value) => {
+                Some((&key.group_id, value.is_none()))
+            }
+            Self::ConsumerGroupMemberMetadata(key, value) => Some((&key.group_id, value.is_none())),
+            Self::ConsumerGroupTargetAssignmentMetadata(key, value) => {
+                Some((&key.group_id, value.is_none()))
+            }
+            Self::ConsumerGroupTargetAssignmentMember(key, value) => {
+                Some((&key.group_id, value.is_none()))
+            }
+            Self::ConsumerGroupCurrentMemberAssignment(key, value) => {
+                Some((&key.group_id, value.is_none()))
+            }
+            Self::ConsumerGroupRegularExpression(key, value) => {
+                Some((&key.group_id, value.is_none()))
+            }
+        }
+    }
+}
+
 /// Keys never became flexible.
 const CLASSIC: Encoding = Encoding {
     version: 0,

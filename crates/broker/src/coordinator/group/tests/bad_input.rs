@@ -9,6 +9,8 @@ use ottla_protocol::messages::{ListGroupsRequest, OffsetDeleteRequest};
 /// The top-level code of an answer, or that of its first part.
 fn code(response: &GroupResponse) -> i16 {
     match response {
+        GroupResponse::ConsumerGroupDescribe(response) => response.groups[0].error_code,
+        GroupResponse::ConsumerGroupHeartbeat(response) => response.error_code,
         GroupResponse::DeleteGroups(response) => response.results[0].error_code,
         GroupResponse::DescribeGroups(response) => response.groups[0].error_code,
         GroupResponse::Heartbeat(response) => response.error_code,

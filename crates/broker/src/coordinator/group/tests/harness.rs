@@ -2,9 +2,9 @@
 //! the log, must agree with the live one.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use ottla_protocol::ids::{Offset, Timestamp};
+use ottla_protocol::ids::{Offset, Timestamp, TopicId};
 use ottla_protocol::kafka_protocol::protocol::StrBytes;
 use ottla_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use ottla_protocol::messages::leave_group_request::MemberIdentity;
@@ -24,6 +24,7 @@ use uuid::Uuid;
 use crate::coordinator::group::config::GroupConfig;
 use crate::coordinator::group::message::{GroupRequest, GroupResponse, Origin};
 use crate::coordinator::group::records::{EncodedRecord, GroupMetadataValue, GroupRecord};
+use crate::coordinator::group::topics::{Topic, Topics};
 use crate::coordinator::group::{Group, GroupShard};
 use crate::coordinator::shard::{
     AppendFailure, Deadline, Effect, Now, RecordOrigin, ReplyTo, Shard,
@@ -45,6 +46,7 @@ pub(super) struct Harness {
     pub(super) failing: Option<AppendFailure>,
     /// Answers wait for [`Harness::commit`].
     pub(super) hold_commits: bool,
+    pub(super) topics: Arc<TestTopics>,
     config: Arc<GroupConfig>,
     /// What a restart would make of the log.
     reloaded: GroupShard,
@@ -56,8 +58,9 @@ pub(super) struct Harness {
 impl Harness {
     pub(super) fn new(config: GroupConfig) -> Self {
         let config = Arc::new(config);
+        let topics = Arc::new(TestTopics::default());
         let mut harness = Self {
-            shard: GroupShard::new(config.clone(), ids(1)),
+            shard: GroupShard::new(config.clone(), topics.clone(), ids(1)),
             now: Now {
                 wall: START,
                 steady: Deadline(1_000),
@@ -65,7 +68,8 @@ impl Harness {
             log: Vec::new(),
             failing: None,
             hold_commits: false,
-            reloaded: GroupShard::new(config.clone(), ids(1)),
+            reloaded: GroupShard::new(config.clone(), topics.clone(), ids(1)),
+            topics,
             config,
             parked: Vec::new(),
             answers: BTreeMap::new(),
@@ -176,7 +180,8 @@ impl Harness {
 
     fn reload(&self) -> GroupShard {
         // Ids of another range, so that a new one cannot be taken for an old one.
-        let mut fresh = GroupShard::new(self.config.clone(), ids(1_000_000 + self.next_ticket));
+        let new_id = ids(1_000_000 + self.next_ticket);
+        let mut fresh = GroupShard::new(self.config.clone(), self.topics.clone(), new_id);
         for (at, record) in self.log.iter().enumerate() {
             let origin = RecordOrigin::at(Offset(i64::try_from(at).unwrap()));
             let record = GroupRecord::decode(&record.key, record.value.as_deref()).unwrap();
@@ -199,6 +204,53 @@ impl Harness {
     }
 }
 
+/// The topics of the cluster, which tests change.
+#[derive(Debug, Default)]
+pub(super) struct TestTopics(Mutex<(i64, BTreeMap<String, i32>)>);
+
+impl TestTopics {
+    /// Make a topic, or change how many partitions it has.
+    pub(super) fn set(&self, name: &str, partitions: i32) {
+        let mut topics = self.0.lock().unwrap();
+        topics.0 += 1;
+        topics.1.insert(name.to_owned(), partitions);
+    }
+
+    /// The id of a topic is made of its name.
+    pub(super) fn id(name: &str) -> TopicId {
+        let hash = name
+            .bytes()
+            .fold(7_u128, |hash, byte| hash * 31 + u128::from(byte));
+        TopicId(Uuid::from_u128(hash))
+    }
+}
+
+impl Topics for TestTopics {
+    fn by_name(&self, name: &str) -> Option<Topic> {
+        let partitions = *self.0.lock().unwrap().1.get(name)?;
+        Some(Topic {
+            id: Self::id(name),
+            name: name.into(),
+            partitions,
+        })
+    }
+
+    fn by_id(&self, id: TopicId) -> Option<Topic> {
+        let names = self.names();
+        let name = names.iter().find(|name| Self::id(name) == id)?;
+        self.by_name(name)
+    }
+
+    fn names(&self) -> Vec<Arc<str>> {
+        let topics = self.0.lock().unwrap();
+        topics.1.keys().map(|name| Arc::from(&**name)).collect()
+    }
+
+    fn version(&self) -> i64 {
+        self.0.lock().unwrap().0
+    }
+}
+
 /// An unfinished rebalance is not in the log; all else of a group is.
 fn agree(live: &Group, reloaded: &Group) {
     match (live, reloaded) {
@@ -210,6 +262,8 @@ fn agree(live: &Group, reloaded: &Group) {
                 false => assert!(generation(&live) >= generation(&reloaded)),
             }
         }
+        (Group::Consumer(live), Group::Consumer(reloaded)) => assert_eq!(live, reloaded),
+        (live, reloaded) => panic!("{live:?} is stored as {reloaded:?}"),
     }
 }
 

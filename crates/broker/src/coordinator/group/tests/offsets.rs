@@ -6,6 +6,7 @@ use super::harness::*;
 use crate::coordinator::group::config::GroupConfig;
 use crate::coordinator::group::message::{GroupRequest, GroupResponse};
 use crate::coordinator::group::records::{GroupRecord, OffsetCommitKey, OffsetCommitValue};
+use crate::coordinator::group::topics::NoTopics;
 use crate::coordinator::group::{GroupShard, partition_for};
 use crate::coordinator::shard::{RecordOrigin, Shard};
 use ottla_protocol::ids::{Offset, ProducerEpoch, ProducerId};
@@ -220,7 +221,11 @@ fn a_great_many_offsets_are_deleted_in_several_batches() {
 /// Offsets of transactions come from Kafka's logs, and from TxnOffsetCommit.
 #[test]
 fn offsets_of_a_transaction_count_from_its_marker() {
-    let mut shard = GroupShard::new(Arc::default(), Box::new(uuid::Uuid::new_v4));
+    let mut shard = GroupShard::new(
+        Arc::default(),
+        Arc::new(NoTopics),
+        Box::new(uuid::Uuid::new_v4),
+    );
     let mut at = 0;
     let mut replay = |shard: &mut GroupShard, producer: i64, offset: i64| {
         let origin = RecordOrigin {

@@ -1,0 +1,125 @@
+//! What the members of a group subscribe to: names, expressions, and whether the topics have changed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use ottla_protocol::ids::Timestamp;
+use regex::{Regex, RegexBuilder};
+
+use super::group::ConsumerGroup;
+use super::member::Member;
+use crate::coordinator::group::records::ConsumerGroupRegularExpressionValue;
+use crate::coordinator::group::topics::{Topic, Topics};
+
+/// Bytes that a compiled expression may take.
+const REGEX_SIZE_LIMIT: usize = 256 * 1024;
+
+/// An expression that matches whole names. The crate's syntax is RE2's but for a few escapes, and like RE2 it takes
+/// linear time.
+pub(super) fn compile(expression: &str) -> Option<Regex> {
+    RegexBuilder::new(&format!("^(?:{expression})$"))
+        .size_limit(REGEX_SIZE_LIMIT)
+        .dfa_size_limit(REGEX_SIZE_LIMIT)
+        .build()
+        .ok()
+}
+
+/// The topics an expression matches now; none when it is not an expression.
+pub(super) fn resolve(
+    expression: &str,
+    topics: &dyn Topics,
+    now: Timestamp,
+) -> ConsumerGroupRegularExpressionValue {
+    let names = topics.names();
+    let mut matching: Vec<String> = match compile(expression) {
+        Some(regex) => (names.iter())
+            .filter(|name| regex.is_match(name))
+            .map(|name| name.to_string())
+            .collect(),
+        None => Vec::new(),
+    };
+    matching.sort();
+    ConsumerGroupRegularExpressionValue {
+        topics: matching,
+        version: topics.version(),
+        timestamp: now.0,
+    }
+}
+
+impl ConsumerGroup {
+    /// The topics a member subscribes to, as far as they exist.
+    pub(super) fn topics_of(&self, member: &Member, topics: &dyn Topics) -> Vec<Topic> {
+        let by_regex = member
+            .regex
+            .as_ref()
+            .and_then(|regex| self.regexes.get(regex));
+        let by_regex = by_regex
+            .into_iter()
+            .flat_map(|resolved| resolved.topics.iter().map(String::as_str));
+        let names: BTreeSet<&str> = member
+            .topics
+            .iter()
+            .map(|name| &**name)
+            .chain(by_regex)
+            .collect();
+        names
+            .into_iter()
+            .filter_map(|name| topics.by_name(name))
+            .collect()
+    }
+
+    /// A number that changes when a subscribed topic comes, goes or grows; 0 when there is none.
+    pub(super) fn compute_metadata_hash(&self, topics: &dyn Topics) -> i64 {
+        let mut names: BTreeSet<&str> = BTreeSet::new();
+        for member in self.members.values() {
+            names.extend(member.topics.iter().map(|name| &**name));
+            let resolved = member
+                .regex
+                .as_ref()
+                .and_then(|regex| self.regexes.get(regex));
+            names.extend(
+                resolved
+                    .into_iter()
+                    .flat_map(|resolved| resolved.topics.iter().map(String::as_str)),
+            );
+        }
+        let mut hash = Fnv::default();
+        for topic in names.into_iter().filter_map(|name| topics.by_name(name)) {
+            hash.write(topic.id.0.as_bytes());
+            hash.write(topic.name.as_bytes());
+            hash.write(&topic.partitions.to_be_bytes());
+        }
+        hash.finish()
+    }
+
+    /// The expressions of all members.
+    pub(super) fn expressions(&self) -> BTreeSet<Arc<str>> {
+        let members = self.members.values();
+        members
+            .filter_map(|member| member.regex.clone())
+            .filter(|regex| !regex.is_empty())
+            .collect()
+    }
+}
+
+/// FNV-1a, 64 bits: the hash is only ever compared with one made here, or taken for changed when Kafka made it.
+struct Fnv(u64, bool);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325, false)
+    }
+}
+
+impl Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        self.1 = true;
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn finish(self) -> i64 {
+        if self.1 { self.0.cast_signed() } else { 0 }
+    }
+}
