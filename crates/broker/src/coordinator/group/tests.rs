@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod classic;
+mod consumer;
 mod expiration;
 mod harness;
 mod offsets;

@@ -189,6 +189,12 @@ impl ConsumerGroup {
         self.members.is_empty()
     }
 
+    /// Whether it has that member.
+    #[cfg(test)]
+    pub(in crate::coordinator::group) fn has_member(&self, id: &str) -> bool {
+        self.members.contains_key(id)
+    }
+
     /// Its state as the APIs tell it.
     pub(in crate::coordinator::group) fn state_name(&self) -> &'static str {
         let is_reconciled = |member: &Member| member.is_reconciled_to(self.target_epoch);

@@ -1,0 +1,569 @@
+//! Groups of the consumer protocol (KIP-848).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ottla_protocol::ids::TopicId;
+use ottla_protocol::messages::consumer_group_heartbeat_request::TopicPartitions;
+use ottla_protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
+
+use super::harness::*;
+use crate::coordinator::group::config::GroupConfig;
+use crate::coordinator::group::message::{GroupRequest, GroupResponse};
+use crate::coordinator::group::topics::Topics;
+
+type Owned = BTreeMap<TopicId, BTreeSet<i32>>;
+
+/// A consumer as a client library behaves: what it is told it takes, and says so in its next heartbeat.
+struct Client {
+    id: String,
+    instance: Option<String>,
+    epoch: i32,
+    owned: Owned,
+    topics: Vec<String>,
+    regex: Option<String>,
+    /// It does not know what became of its last heartbeat, so the next one says everything.
+    unsure: bool,
+}
+
+impl Client {
+    fn new(id: &str, topics: &[&str]) -> Self {
+        Self {
+            id: id.to_owned(),
+            instance: None,
+            epoch: 0,
+            owned: Owned::new(),
+            topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
+            regex: None,
+            unsure: false,
+        }
+    }
+
+    fn request(&self) -> ConsumerGroupHeartbeatRequest {
+        let owned = self.owned.iter().map(|(topic, partitions)| {
+            TopicPartitions::default()
+                .with_topic_id(topic.0)
+                .with_partitions(partitions.iter().copied().collect())
+        });
+        let mut request = ConsumerGroupHeartbeatRequest::default()
+            .with_group_id(text("g").into())
+            .with_member_id(text(&self.id))
+            .with_member_epoch(self.epoch)
+            .with_instance_id(self.instance.as_deref().map(text))
+            .with_rebalance_timeout_ms(-1)
+            .with_topic_partitions(Some(owned.collect()));
+        if self.epoch == 0 || self.unsure {
+            let names = self.topics.iter().map(|name| text(name).into());
+            request.rebalance_timeout_ms = 30_000;
+            request.subscribed_topic_names = Some(names.collect());
+            request.subscribed_topic_regex = self.regex.as_deref().map(text);
+        }
+        request
+    }
+
+    /// Send a heartbeat and do as it says.
+    fn beat(&mut self, h: &mut Harness) -> i16 {
+        let response = send(h, self.request());
+        if response.error_code == 0 {
+            self.take(&response);
+        }
+        response.error_code
+    }
+
+    fn take(&mut self, response: &ConsumerGroupHeartbeatResponse) {
+        self.unsure = false;
+        self.epoch = response.member_epoch;
+        if let Some(assignment) = &response.assignment {
+            let topics = assignment.topic_partitions.iter();
+            self.owned = topics
+                .map(|topic| {
+                    (
+                        TopicId(topic.topic_id),
+                        topic.partitions.iter().copied().collect(),
+                    )
+                })
+                .collect();
+        }
+    }
+
+    fn leave(&self, h: &mut Harness, epoch: i32) -> i16 {
+        let request = self
+            .request()
+            .with_member_epoch(epoch)
+            .with_topic_partitions(None);
+        send(h, request).error_code
+    }
+
+    fn count(&self) -> usize {
+        self.owned.values().map(BTreeSet::len).sum()
+    }
+}
+
+fn send(h: &mut Harness, request: ConsumerGroupHeartbeatRequest) -> ConsumerGroupHeartbeatResponse {
+    match h.ask(GroupRequest::ConsumerGroupHeartbeat(origin_of(1), request)) {
+        GroupResponse::ConsumerGroupHeartbeat(response) => response,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn harness() -> Harness {
+    let h = Harness::new(GroupConfig::default());
+    h.topics.set("t", 6);
+    h
+}
+
+/// Heartbeats all round until everybody has what they shall have.
+fn settle(h: &mut Harness, clients: &mut [&mut Client]) {
+    for _ in 0..10 {
+        for client in clients.iter_mut() {
+            assert_eq!(client.beat(h), 0, "{}", client.id);
+        }
+        no_two_owners(clients.iter().map(|client| &**client));
+    }
+    assert_eq!(state(h), "Stable");
+}
+
+fn no_two_owners<'a>(clients: impl Iterator<Item = &'a Client>) {
+    let mut seen = BTreeSet::new();
+    for client in clients {
+        for (topic, partitions) in &client.owned {
+            for partition in partitions {
+                assert!(
+                    seen.insert((*topic, *partition)),
+                    "{partition} has two owners"
+                );
+            }
+        }
+    }
+}
+
+fn state(h: &mut Harness) -> String {
+    match h.ask(GroupRequest::ConsumerGroupDescribe(vec!["g".into()])) {
+        GroupResponse::ConsumerGroupDescribe(response) => {
+            let group = &response.groups[0];
+            match group.error_code {
+                0 => group.group_state.to_string(),
+                code => code.to_string(),
+            }
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn one_member_gets_everything_at_once() {
+    let mut h = harness();
+    let mut a = Client::new("a", &["t", "unknown"]);
+    assert_eq!(a.beat(&mut h), 0);
+    assert_eq!((a.epoch, a.count()), (1, 6));
+    assert_eq!(state(&mut h), "Stable");
+    let before = h.log.len();
+    let quiet = send(&mut h, a.request().with_topic_partitions(None));
+    assert_eq!((quiet.member_epoch, quiet.assignment), (1, None));
+    assert_eq!(
+        h.log.len(),
+        before,
+        "a heartbeat that changes nothing writes nothing"
+    );
+}
+
+#[test]
+fn a_partition_is_withheld_until_the_old_owner_has_given_it_up() {
+    let mut h = harness();
+    let (mut a, mut b) = (Client::new("a", &["t"]), Client::new("b", &["t"]));
+    a.beat(&mut h);
+    assert_eq!(b.beat(&mut h), 0);
+    assert_eq!((b.epoch, b.count()), (2, 0), "all partitions are taken");
+    // a is told to give up three, and says nothing of it yet.
+    let told = send(&mut h, a.request());
+    assert_eq!(told.member_epoch, 1, "it stays in its epoch");
+    assert_eq!(state(&mut h), "Reconciling");
+    b.beat(&mut h);
+    assert_eq!(b.count(), 0);
+    a.take(&told);
+    assert_eq!(a.count(), 3);
+    assert_eq!(a.beat(&mut h), 0);
+    assert_eq!(a.epoch, 2);
+    b.beat(&mut h);
+    assert_eq!(b.count(), 3);
+    no_two_owners([&a, &b].into_iter());
+    assert_eq!(state(&mut h), "Stable");
+}
+
+#[test]
+fn who_does_not_give_up_in_time_is_out() {
+    let mut h = harness();
+    let (mut a, mut b) = (Client::new("a", &["t"]), Client::new("b", &["t"]));
+    a.beat(&mut h);
+    b.beat(&mut h);
+    let stubborn = a.request();
+    for _ in 0..6 {
+        assert_eq!(send(&mut h, stubborn.clone()).error_code, 0);
+        assert_eq!(b.beat(&mut h), 0);
+        h.sleep(5_000);
+    }
+    assert_eq!(send(&mut h, stubborn).error_code, 25);
+    b.beat(&mut h);
+    assert_eq!(b.count(), 6);
+}
+
+#[test]
+fn a_silent_member_is_out_after_its_session() {
+    let mut h = harness();
+    let (mut a, mut b) = (Client::new("a", &["t"]), Client::new("b", &["t"]));
+    a.beat(&mut h);
+    settle(&mut h, &mut [&mut a, &mut b]);
+    h.sleep(44_999);
+    b.beat(&mut h);
+    h.sleep(1);
+    assert_eq!(a.beat(&mut h), 25);
+    b.beat(&mut h);
+    assert_eq!(b.count(), 6);
+}
+
+#[test]
+fn leaving_frees_partitions_at_once_and_the_last_one_leaves_an_empty_group() {
+    let mut h = harness();
+    let (mut a, mut b) = (Client::new("a", &["t"]), Client::new("b", &["t"]));
+    a.beat(&mut h);
+    settle(&mut h, &mut [&mut a, &mut b]);
+    assert_eq!(a.leave(&mut h, -1), 0);
+    settle(&mut h, &mut [&mut b]);
+    assert_eq!(b.count(), 6);
+    assert_eq!(b.leave(&mut h, -1), 0);
+    assert_eq!(state(&mut h), "Empty");
+    assert_eq!(b.leave(&mut h, -1), 25);
+}
+
+#[test]
+fn epochs_fence() {
+    let mut h = harness();
+    let (mut a, mut b) = (Client::new("a", &["t"]), Client::new("b", &["t"]));
+    a.beat(&mut h);
+    settle(&mut h, &mut [&mut a, &mut b]);
+    assert_eq!(
+        send(&mut h, a.request().with_member_epoch(a.epoch + 1)).error_code,
+        110
+    );
+    // The answer that told it the new epoch was lost.
+    let late = a.request().with_member_epoch(1);
+    assert_eq!(send(&mut h, late.clone()).error_code, 0);
+    let mut too_much = late;
+    let owned = &mut too_much.topic_partitions.as_mut().unwrap()[0];
+    owned.partitions = (0..6).collect();
+    assert_eq!(
+        send(&mut h, too_much).error_code,
+        110,
+        "it may have what others have"
+    );
+    // A member that lost its memory starts anew.
+    a.epoch = 0;
+    a.owned.clear();
+    assert_eq!(a.beat(&mut h), 0);
+    assert_eq!(a.count(), 3);
+}
+
+#[test]
+fn topics_that_grow_or_come_are_noticed() {
+    let mut h = harness();
+    let (mut a, mut b) = (Client::new("a", &["t", "late"]), Client::new("b", &["t"]));
+    settle(&mut h, &mut [&mut a, &mut b]);
+    h.topics.set("t", 10);
+    settle(&mut h, &mut [&mut a, &mut b]);
+    assert_eq!((a.count(), b.count()), (5, 5));
+    h.topics.set("late", 2);
+    settle(&mut h, &mut [&mut a, &mut b]);
+    assert_eq!(a.count() + b.count(), 12);
+    assert!(!b.owned.contains_key(&TestTopics::id("late")));
+}
+
+#[test]
+fn expressions_follow_the_topics() {
+    let mut h = harness();
+    h.topics.set("orders-eu", 2);
+    let mut a = Client::new("a", &[]);
+    a.regex = Some("orders-.*".to_owned());
+    settle(&mut h, &mut [&mut a]);
+    assert_eq!(
+        a.owned.keys().collect::<Vec<_>>(),
+        [&TestTopics::id("orders-eu")]
+    );
+    h.topics.set("orders-us", 3);
+    h.topics.set("my-orders-us", 3);
+    settle(&mut h, &mut [&mut a]);
+    assert_eq!(a.count(), 5, "the whole name has to match");
+    h.restart();
+    settle(&mut h, &mut [&mut a]);
+    assert_eq!(a.count(), 5);
+}
+
+#[test]
+fn a_static_member_that_comes_back_has_what_it_had() {
+    let mut h = harness();
+    let mut a = Client::new("a", &["t"]);
+    a.instance = Some("i".to_owned());
+    let mut b = Client::new("b", &["t"]);
+    settle(&mut h, &mut [&mut a, &mut b]);
+    let mut again = Client::new("a2", &["t"]);
+    again.instance = Some("i".to_owned());
+    assert_eq!(again.beat(&mut h), 111, "the first one is alive");
+    assert_eq!(a.leave(&mut h, -2), 0);
+    b.beat(&mut h);
+    assert_eq!(b.count(), 3, "its partitions wait for it");
+    let epoch = b.epoch;
+    assert_eq!(again.beat(&mut h), 0);
+    assert_eq!((again.owned.clone(), again.epoch), (a.owned.clone(), epoch));
+    assert_eq!(a.beat(&mut h), 82, "fenced");
+    settle(&mut h, &mut [&mut again, &mut b]);
+}
+
+#[test]
+fn groups_survive_a_restart() {
+    let mut h = harness();
+    let (mut a, mut b) = (Client::new("a", &["t"]), Client::new("b", &["t"]));
+    a.beat(&mut h);
+    b.beat(&mut h);
+    h.restart();
+    settle(&mut h, &mut [&mut a, &mut b]);
+    h.restart();
+    h.sleep(45_000);
+    assert_eq!(a.beat(&mut h), 25, "the sessions run again");
+    assert_eq!(state(&mut h), "Empty");
+}
+
+#[test]
+fn commits_carry_the_member_epoch() {
+    let mut h = harness();
+    let mut a = Client::new("a", &["t"]);
+    a.beat(&mut h);
+    assert_eq!(h.commit_offset(9, commit_request("a", 1, 5)), 0);
+    assert_eq!(h.commit_offset(9, commit_request("a", 2, 6)), 113);
+    assert_eq!(h.commit_offset(9, commit_request("x", 1, 6)), 25);
+    assert_eq!(h.commit_offset(8, commit_request("a", 1, 6)), 35);
+    assert_eq!(h.commit_offset(9, commit_request("", -1, 6)), 25);
+    assert_eq!(h.fetch_offset().0, 5);
+    a.leave(&mut h, -1);
+    assert_eq!(h.commit_offset(9, commit_request("", -1, 7)), 0);
+}
+
+#[test]
+fn empty_groups_change_their_protocol_and_keep_their_offsets() {
+    let mut h = harness();
+    h.commit_offset(7, commit_request("", -1, 41));
+    let mut a = Client::new("a", &["t"]);
+    assert_eq!(a.beat(&mut h), 0);
+    assert_eq!(h.fetch_offset().0, 41);
+    let join = h.join(join_request(""));
+    assert_eq!(h.joined(join).error_code, 23, "it has members");
+    a.leave(&mut h, -1);
+    let (ids, _) = h.stable_group(1);
+    assert_eq!((h.fetch_offset().0, state(&mut h)), (41, "69".to_owned()));
+    a.epoch = 1;
+    assert_eq!(a.beat(&mut h), 69, "now it is a classic group");
+    h.leave(&[(&ids[0], None)]);
+    a.epoch = 0;
+    a.owned.clear();
+    assert_eq!(a.beat(&mut h), 0);
+    assert_eq!(h.fetch_offset().0, 41);
+}
+
+#[test]
+fn the_limit_of_members() {
+    let mut h = Harness::new(GroupConfig {
+        consumer_max_size: 1,
+        ..GroupConfig::default()
+    });
+    let mut a = Client::new("a", &["t"]);
+    assert_eq!(a.beat(&mut h), 0);
+    assert_eq!(Client::new("b", &["t"]).beat(&mut h), 81);
+    assert_eq!(a.beat(&mut h), 0);
+}
+
+#[test]
+fn each_mistake_has_its_code() {
+    let mut h = harness();
+    let mut a = Client::new("a", &["t"]);
+    a.beat(&mut h);
+    let join = || Client::new("b", &["t"]).request();
+    let known = a.request();
+    let mut with_partitions = join();
+    with_partitions.topic_partitions = Some(vec![TopicPartitions::default()]);
+    let table = [
+        ("no group id", join().with_group_id(text("").into()), 42),
+        (
+            "blank instance",
+            join().with_instance_id(Some(text(" "))),
+            42,
+        ),
+        ("blank rack", join().with_rack_id(Some(text(""))), 42),
+        ("no member id", join().with_member_id(text("")), 42),
+        (
+            "no rebalance timeout",
+            join().with_rebalance_timeout_ms(-1),
+            42,
+        ),
+        ("owns before it joins", with_partitions, 42),
+        (
+            "does not say what it owns",
+            join().with_topic_partitions(None),
+            42,
+        ),
+        (
+            "no subscription",
+            join().with_subscribed_topic_names(None),
+            42,
+        ),
+        ("strange epoch", join().with_member_epoch(-3), 42),
+        (
+            "static leave without a name",
+            known.clone().with_member_epoch(-2),
+            42,
+        ),
+        (
+            "unknown assignor",
+            join().with_server_assignor(Some(text("sticky"))),
+            112,
+        ),
+        (
+            "bad expression",
+            join().with_subscribed_topic_regex(Some(text("["))),
+            128,
+        ),
+        (
+            "huge expression",
+            join().with_subscribed_topic_regex(Some(text("(a{1000}){1000}"))),
+            128,
+        ),
+        (
+            "unknown member",
+            known.clone().with_member_id(text("x")),
+            25,
+        ),
+        (
+            "unknown group",
+            known.clone().with_group_id(text("h").into()),
+            69,
+        ),
+        (
+            "unknown instance",
+            known.clone().with_instance_id(Some(text("i"))),
+            25,
+        ),
+        (
+            "epoch of the future",
+            known.clone().with_member_epoch(9),
+            110,
+        ),
+        (
+            "leave of a stranger",
+            known.with_member_id(text("x")).with_member_epoch(-1),
+            25,
+        ),
+    ];
+    let before = h.log.clone();
+    for (mistake, request, code) in table {
+        let response = send(&mut h, request);
+        assert_eq!(response.error_code, code, "{mistake}: {response:?}");
+        assert!(response.error_message.is_some(), "{mistake}");
+    }
+    assert_eq!(h.log, before);
+}
+
+/// Clients that come, go, pause and lose answers at random; never two owners, and all is shared out in the end.
+#[test]
+fn consumers_in_any_weather() {
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+    let seeds = match number("OTTLA_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("OTTLA_SEEDS").unwrap_or(40),
+    };
+    for seed in seeds {
+        println!("seed {seed}");
+        weather(seed);
+    }
+}
+
+fn weather(seed: u64) {
+    let mut state_of_chance = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut below = move |limit: u64| {
+        state_of_chance ^= state_of_chance << 13;
+        state_of_chance ^= state_of_chance >> 7;
+        state_of_chance ^= state_of_chance << 17;
+        (state_of_chance >> 11) % limit
+    };
+    let mut h = harness();
+    h.topics.set("u", 3);
+    let mut clients: Vec<Client> = Vec::new();
+    for step in 0..200 {
+        match below(16) {
+            0 | 1 if clients.len() < 6 => {
+                let topics: &[&str] = [&["t"][..], &["u"], &["t", "u"]][below(3) as usize];
+                clients.push(Client::new(&format!("m{step}"), topics));
+            }
+            2 if !clients.is_empty() => {
+                let gone = clients.remove(below(clients.len() as u64) as usize);
+                if gone.epoch > 0 && below(2) == 0 {
+                    gone.leave(&mut h, -1);
+                }
+            }
+            3 if below(4) == 0 => h.topics.set("t", 6 + below(4) as i32),
+            4 if below(4) == 0 => h.restart(),
+            _ => {}
+        }
+        h.sleep(below(9_000));
+        for client in &mut clients {
+            match below(4) {
+                0 => {}
+                1 => {
+                    // The answer is lost.
+                    send(&mut h, client.request());
+                    client.unsure = true;
+                }
+                _ => {
+                    if client.beat(&mut h) != 0 {
+                        client.epoch = 0;
+                        client.owned.clear();
+                    }
+                }
+            }
+        }
+        // One that has not noticed yet that its session is over may still think it owns something.
+        let members = &h.shard.groups.get("g");
+        let Some(crate::coordinator::group::Group::Consumer(group)) = members else {
+            continue;
+        };
+        let alive = clients
+            .iter()
+            .filter(|client| group.has_member(&client.id) && client.epoch > 0);
+        no_two_owners(alive);
+    }
+    if clients.is_empty() {
+        clients.push(Client::new("last", &["t", "u"]));
+    }
+    for _ in 0..40 {
+        h.sleep(2_000);
+        for client in &mut clients {
+            if client.beat(&mut h) != 0 {
+                client.epoch = 0;
+                client.owned.clear();
+            }
+        }
+    }
+    assert_eq!(state(&mut h), "Stable");
+    no_two_owners(clients.iter());
+    let wants = |name: &str| {
+        clients
+            .iter()
+            .any(|client| client.topics.iter().any(|topic| topic == name))
+    };
+    for name in ["t", "u"] {
+        let size = h
+            .topics
+            .by_name(name)
+            .map_or(0, |topic| topic.partitions as usize);
+        let owned: usize = (clients.iter())
+            .filter_map(|client| client.owned.get(&TestTopics::id(name)))
+            .map(BTreeSet::len)
+            .sum();
+        assert_eq!(owned, if wants(name) { size } else { 0 }, "{name}");
+    }
+}
