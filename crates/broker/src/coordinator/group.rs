@@ -55,7 +55,7 @@ pub struct GroupShard {
 /// One group, of whichever protocol.
 #[derive(Debug)]
 enum Group {
-    Classic(ClassicGroup),
+    Classic(Box<ClassicGroup>),
     Consumer(Box<ConsumerGroup>),
 }
 
@@ -332,7 +332,7 @@ impl GroupShard {
             group.replay(value);
             return;
         }
-        let mut group = ClassicGroup::simple(id.clone());
+        let mut group = Box::new(ClassicGroup::simple(id.clone()));
         group.replay(value);
         self.groups.insert(id, Group::Classic(group));
     }
@@ -349,7 +349,7 @@ impl GroupShard {
         };
         if !self.groups.contains_key(&*key.group) {
             let id: Arc<str> = Arc::from(&*key.group);
-            let group = Group::Classic(ClassicGroup::simple(id.clone()));
+            let group = Group::Classic(Box::new(ClassicGroup::simple(id.clone())));
             self.groups.insert(id, group);
         }
         (self.offsets).replay(origin.offset, origin.producer_id, key, value);

@@ -22,6 +22,8 @@ macro_rules! response_errors {
 }
 
 response_errors! {
+    ConsumerGroupHeartbeatResponse: |response, errors| errors.add(response.error_code);
+    ConsumerGroupDescribeResponse: |response, errors| errors.add_all(response.groups.iter().map(|g| g.error_code));
     AlterConfigsResponse: |response, errors| errors.add_all(response.responses.iter().map(|r| r.error_code));
     ApiVersionsResponse: |response, errors| errors.add(response.error_code);
     CreatePartitionsResponse: |response, errors| errors.add_all(response.results.iter().map(|r| r.error_code));

@@ -236,10 +236,9 @@ impl ClassicGroup {
 
     /// A commit shows that the member is alive.
     pub(in crate::coordinator::group) fn touch_on_commit(&self, member_id: &str, core: &mut Core) {
-        if self.state == State::Stable || self.state.is_preparing() {
-            if let Some(member) = self.members.get(member_id) {
-                self.touch(member, core);
-            }
+        let keeps_alive = self.state == State::Stable || self.state.is_preparing();
+        if let Some(member) = self.members.get(member_id).filter(|_| keeps_alive) {
+            self.touch(member, core);
         }
     }
 

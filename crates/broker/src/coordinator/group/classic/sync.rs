@@ -41,11 +41,11 @@ impl ClassicGroup {
             return;
         }
         let is_leader = self.is_leader(id);
-        if let Some(member) = self.members.get_mut(id) {
-            if let Some(earlier) = member.awaiting_sync.replace(reply_to) {
-                // The client has given up on its first request and sent another one.
-                core.reply(earlier, refusal(ResponseError::RebalanceInProgress));
-            }
+        if let Some(member) = self.members.get_mut(id)
+            && let Some(earlier) = member.awaiting_sync.replace(reply_to)
+        {
+            // The client has given up on its first request and sent another one.
+            core.reply(earlier, refusal(ResponseError::RebalanceInProgress));
         }
         if is_leader {
             self.store_assignment(core, request);

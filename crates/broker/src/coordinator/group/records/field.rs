@@ -24,6 +24,13 @@ pub(super) struct Encoding {
     pub(super) flexible: bool,
 }
 
+impl Encoding {
+    /// Whether the version has a field of versions `since` to `until`.
+    pub(super) fn has(self, since: i16, until: i16) -> bool {
+        (since..=until).contains(&self.version)
+    }
+}
+
 /// A type that a field may have.
 pub(super) trait Field: Sized {
     /// Fewest bytes a value takes in either encoding; bounds how many elements an array can have.
@@ -295,7 +302,7 @@ macro_rules! structs {
             fn write(&self, encoding: Encoding, out: &mut Vec<u8>) -> Result<(), EncodeError> {
                 let mut tags: Vec<(u32, Vec<u8>)> = Vec::new();
                 $(
-                    if encoding.version >= $since $(&& encoding.version <= $until)? {
+                    if encoding.has($since, structs!(@until $($until)?)) {
                         structs!(@write [$($tag)?] self, $field, tags, encoding, out);
                     }
                 )*
@@ -308,7 +315,7 @@ macro_rules! structs {
             fn read(encoding: Encoding, input: &mut &[u8]) -> Result<Self, DecodeError> {
                 let mut value = Self::default();
                 $(
-                    if encoding.version >= $since $(&& encoding.version <= $until)? {
+                    if encoding.has($since, structs!(@until $($until)?)) {
                         structs!(@read [$($tag)?] value.$field, $type, encoding, input);
                     }
                 )*
@@ -330,6 +337,8 @@ macro_rules! structs {
         }
     )*};
 
+    (@until) => { i16::MAX };
+    (@until $until:tt) => { $until };
     (@default $type:ty) => { <$type>::default() };
     (@default $type:ty, $default:expr) => { $default };
     (@min_len $type:ty, 0) => { <$type as Field>::MIN_LEN };
