@@ -83,8 +83,7 @@ mod tests {
         encodes_in_all_versions(ApiKey::SyncGroup, &sync);
         let member = DescribedGroupMember::default().with_group_instance_id(Some(text("i")));
         let group = DescribedGroup::default()
-            .with_error_code(69)
-            .with_error_message(Some(text("why")))
+            .with_group_state(text("Stable"))
             .with_members(vec![member]);
         let groups = DescribeGroupsResponse::default().with_groups(vec![group]);
         encodes_in_all_versions(ApiKey::DescribeGroups, &groups);

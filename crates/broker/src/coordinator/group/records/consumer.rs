@@ -80,8 +80,9 @@ structs! {
         rebalance_timeout_ms: i32 [0] = -1,
         /// Assignor it prefers.
         server_assignor: Option<String> [0],
-        /// What a member that speaks the classic protocol said when it joined.
-        classic_member_metadata: Option<ClassicMemberMetadata> [0] tag 0,
+        /// What a member that speaks the classic protocol said when it joined. The schema's default is an empty
+        /// struct, so that null is written and a record without the field is not null.
+        classic_member_metadata: Option<ClassicMemberMetadata> [0] tag 0 = Some(ClassicMemberMetadata::default()),
     }
 
     /// The classic side of a member of a consumer group.
@@ -157,13 +158,13 @@ structs! {
     }
 }
 
-/// A nullable struct begins with a byte: 1, or -1 for null.
+/// A nullable struct in a tagged field begins with a byte: 1, or 0 for null.
 impl Field for Option<ClassicMemberMetadata> {
     const MIN_LEN: usize = 1;
 
     fn write(&self, encoding: Encoding, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         match self {
-            None => (-1_i8).write(encoding, out),
+            None => 0_i8.write(encoding, out),
             Some(value) => {
                 1_i8.write(encoding, out)?;
                 value.write(encoding, out)
@@ -173,7 +174,7 @@ impl Field for Option<ClassicMemberMetadata> {
 
     fn read(encoding: Encoding, input: &mut &[u8]) -> Result<Self, DecodeError> {
         match i8::read(encoding, input)? {
-            ..0 => Ok(None),
+            ..=0 => Ok(None),
             _ => ClassicMemberMetadata::read(encoding, input).map(Some),
         }
     }

@@ -194,7 +194,7 @@ fn written() -> Vec<(GroupRecord, &'static str, &'static str)> {
                 }),
             ),
             "000500016700016d",
-            "00000269000263032f68030261026204782e2a000493e008756e69666f726d00",
+            "00000269000263032f68030261026204782e2a000493e008756e69666f726d01000100",
         ),
         (
             GroupRecord::ConsumerGroupMemberMetadata(
