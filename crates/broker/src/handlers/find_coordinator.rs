@@ -10,6 +10,7 @@ use super::Handler;
 use super::nodes::{Node, nodes};
 use crate::broker::Broker;
 use crate::coordinator::runtime::OFFSETS_TOPIC;
+use crate::metadata::controller::error_text;
 use crate::network::request::RequestContext;
 use ottla_protocol::ResponseError;
 use ottla_protocol::kafka_protocol::protocol::StrBytes;
@@ -23,6 +24,8 @@ use ottla_protocol::messages::{
 const GROUP: i8 = 0;
 /// `CoordinatorType.TRANSACTION`.
 const TRANSACTION: i8 = 1;
+/// `CoordinatorType.SHARE`.
+const SHARE: i8 = 2;
 /// `Node.noNode`.
 const NO_NODE: i32 = -1;
 
@@ -112,9 +115,14 @@ pub(crate) fn answer(
 ) -> FindCoordinatorResponse {
     let error = found.as_ref().err();
     let code = error.map_or(0, ResponseError::code);
-    // Kafka says "NONE" of what went well.
-    let message = error.map_or_else(|| "NONE".to_owned(), ToString::to_string);
-    let message = Some(StrBytes::from_string(message));
+    // Kafka explains itself only when the whole request is wrong; to old clients it says "NONE" of what went well.
+    let is_known = (GROUP..=SHARE).contains(&request.key_type);
+    let message = match error {
+        Some(error) => Some(error_text(*error)),
+        None => Some("NONE".to_owned()),
+    };
+    let message = message.filter(|_| version < 4 || !is_known);
+    let message = message.map(StrBytes::from_string);
     let (id, host, port) = match found {
         Ok(node) => (node.id.0, node.host.clone(), node.port),
         Err(_) => (NO_NODE, StrBytes::default(), NO_NODE),
