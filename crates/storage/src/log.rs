@@ -241,6 +241,12 @@ impl Log {
         AppendError::Storage(error)
     }
 
+    /// Refuse all appends from now on, because the log is being deleted.
+    pub(crate) fn retire(&mut self) {
+        let deleted = || Arc::new(io::Error::other("the partition was deleted"));
+        self.failure.get_or_insert_with(deleted);
+    }
+
     /// An error before anything was changed: for want of space or descriptors the log goes on, for anything else it
     /// does not.
     pub(crate) fn io_error(&mut self, error: io::Error) -> AppendError {

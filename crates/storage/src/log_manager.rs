@@ -152,7 +152,7 @@ impl LogManager {
         ));
         self.fs.rename(&from, &to)?;
         log.dir.set(&to);
-        let _ = log.fail(io::Error::other("the partition was deleted"));
+        log.retire();
         self.fs.sync_dir(parent)?;
         self.doomed().push(Doomed {
             path: to,
