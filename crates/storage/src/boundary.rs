@@ -5,8 +5,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ottla_protocol::ids::Offset;
 
-/// Boundaries remembered.
-const SLOTS: usize = 32;
+/// Boundaries remembered: more than a partition usually has consumers. A read that finds none is looked up in the
+/// index, by a thread of the blocking pool, which costs more than a search of all of these.
+const SLOTS: usize = 256;
 
 /// A batch with base offset `offset`, or the end of the log, stands at `position` of the segment with base `segment`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,17 +94,19 @@ mod tests {
     #[test]
     fn the_latest_ones_are_remembered_and_the_newest_wins() {
         let ring = Boundaries::new();
-        for offset in 0..100 {
+        let count = 3 * SLOTS as i64 + 4;
+        for offset in 0..count {
             ring.remember(at(offset, offset as u32), ring.generation());
             ring.remember(at(offset, offset as u32), ring.generation());
         }
-        for offset in 0..100 {
+        for offset in 0..count {
             let found = ring.find(Offset(offset));
-            let expected = (offset >= 100 - SLOTS as i64).then_some(at(offset, offset as u32));
+            let kept = offset >= count - SLOTS as i64;
+            let expected = kept.then_some(at(offset, offset as u32));
             assert_eq!(found, expected, "{offset}");
         }
-        ring.remember(at(90, 7), ring.generation());
-        assert_eq!(ring.find(Offset(90)), Some(at(90, 7)));
+        ring.remember(at(count - 9, 7), ring.generation());
+        assert_eq!(ring.find(Offset(count - 9)), Some(at(count - 9, 7)));
     }
 
     #[test]
