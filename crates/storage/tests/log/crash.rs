@@ -310,6 +310,14 @@ fn a_power_cut_at_any_change_loses_nothing_that_was_flushed() {
     assert!(points > 1000, "{points}");
 }
 
+/// The cut comes during an append, at change 125, with nothing kept of what was not synced: the log then ends at offset
+/// 11, though everything up to 55 had been flushed.
+#[test]
+#[ignore = "known fault: fails until recovery after this power cut is mended"]
+fn flushed_records_are_lost_by_one_known_power_cut() {
+    walk(1202, 90, None);
+}
+
 /// A bug, planted in the file system below the log.
 #[derive(Clone, Copy, Debug)]
 enum Plant {
