@@ -120,7 +120,8 @@ fn supported_features(version: i16) -> Vec<SupportedFeatureKey> {
         .collect()
 }
 
-/// The log of a cluster may finalize these, but their coordinators do not exist here yet.
+/// The log of a cluster may finalize these, but what they promise is not all here yet: transactions are missing, and so
+/// is the change of a live group from one protocol to the other.
 fn is_announced(feature: &str) -> bool {
     !matches!(feature, "group.version" | "transaction.version")
 }
