@@ -78,8 +78,9 @@ impl Log {
         }
         let first = kept[0].base();
         let ends = gone.iter().skip(1).map(|s| s.base()).chain([first]);
+        // They stay in `unsynced`: until the start is noted durably the next start reads them, and would take a hole in
+        // them for the end of the log.
         self.hidden.extend(gone.iter().cloned().zip(ends));
-        self.unsynced.retain(|segment| segment.base() >= first);
         let kept = set.without_first(gone.len());
         self.reader.segments.store(Arc::new(kept));
         Ok(())
@@ -93,6 +94,7 @@ impl Log {
             .partition_point(|(_, end)| *end <= durable_start);
         let hidden: Vec<_> = self.hidden.drain(..due).collect();
         for (segment, end) in &hidden {
+            self.unsynced.retain(|unsynced| unsynced.base() >= *end);
             self.discard(segment)?;
             let old: Vec<Offset> = self.snapshots.range(..*end).copied().collect();
             for at in old {
@@ -171,6 +173,7 @@ impl Log {
             self.remove_snapshot(at)?;
         }
         self.producers = ProducerState::starting_at(offset);
+        self.unsynced.clear();
         let active = self.create_segment(offset)?;
         self.reader.log_start.store(offset.0, Ordering::Release);
         let fresh = SegmentSet::new(vec![Arc::clone(&active)]);

@@ -299,10 +299,19 @@ fn walk(seed: u64, steps: usize, plant: Option<Plant>) -> usize {
     *points.lock().unwrap()
 }
 
+/// `OTTLA_CRASH_SEEDS=from..to` walks other ones than the few of every run.
+fn seeds() -> std::ops::Range<u64> {
+    let given = std::env::var("OTTLA_CRASH_SEEDS").ok();
+    given.map_or(0..16, |given| {
+        let (from, to) = given.split_once("..").expect("from..to");
+        from.parse().unwrap()..to.parse().unwrap()
+    })
+}
+
 #[test]
 fn a_power_cut_at_any_change_loses_nothing_that_was_flushed() {
     let mut points = 0;
-    for seed in 0..16 {
+    for seed in seeds() {
         println!("seed {seed}");
         points += walk(seed, 60, None);
     }
@@ -310,11 +319,10 @@ fn a_power_cut_at_any_change_loses_nothing_that_was_flushed() {
     assert!(points > 1000, "{points}");
 }
 
-/// The cut comes during an append, at change 125, with nothing kept of what was not synced: the log then ends at offset
-/// 11, though everything up to 55 had been flushed.
+/// Segments that lie below the start of the log are part of it until the start is noted durably: a flush that leaves
+/// them out loses what comes behind them.
 #[test]
-#[ignore = "known fault: fails until recovery after this power cut is mended"]
-fn flushed_records_are_lost_by_one_known_power_cut() {
+fn a_flush_covers_segments_below_a_start_that_is_not_noted() {
     walk(1202, 90, None);
 }
 
