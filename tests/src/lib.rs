@@ -1,5 +1,7 @@
 //! Harness for tests of a whole broker: start one on port 0 in a directory of its own, and talk raw protocol to it.
 
+#![forbid(unsafe_code)]
+
 pub mod client;
 pub mod process;
 pub mod records;

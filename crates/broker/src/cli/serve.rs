@@ -213,6 +213,7 @@ async fn run_broker(
         started.log();
     }
     supervisor::notify(supervisor::State::Ready);
+    crate::allocator::give_back();
     shutdown.requested().await;
     supervisor::notify(supervisor::State::Stopping);
     tracing::info!("stopping");
