@@ -107,11 +107,11 @@ mod tests {
     use crate::metadata::testing::service;
 
     fn ask(version: i16, request: &DescribeClusterRequest) -> DescribeClusterResponse {
-        let connection = ConnectionContext {
-            listener: "PLAINTEXT".into(),
-            local_addr: "192.0.2.1:9092".parse().unwrap(),
-            peer_addr: "192.0.2.9:5000".parse().unwrap(),
-        };
+        let connection = ConnectionContext::new(
+            "PLAINTEXT".into(),
+            "192.0.2.1:9092".parse().unwrap(),
+            "192.0.2.9:5000".parse().unwrap(),
+        );
         answer(
             &service(&[("broker.rack", "r")]),
             &connection,

@@ -198,9 +198,11 @@ impl TopicProduce<'_> {
             ResponseError::MessageTooLarge => counters.batch_too_large(bytes as u64),
             _ => {}
         }
-        tracing::info!(client = self.context.client(), peer = %self.context.connection.peer_addr,
-            topic = %self.topic.name, partition = index, error = %failure.code, reason = %failure.reason,
-            "produce refused");
+        let connection = self.context.connection;
+        if let Some(held_back) = connection.refusals.pass(self.broker.now()) {
+            tracing::info!(client = self.context.client(), peer = %connection.peer_addr, topic = %self.topic.name,
+                partition = index, error = %failure.code, reason = %failure.reason, held_back, "produce refused");
+        }
     }
 }
 

@@ -60,11 +60,7 @@ impl Connection {
         peer_addr: SocketAddr,
     ) -> std::io::Result<Self> {
         stream.set_nodelay(true)?;
-        let context = ConnectionContext {
-            listener,
-            local_addr: stream.local_addr()?,
-            peer_addr,
-        };
+        let context = ConnectionContext::new(listener, stream.local_addr()?, peer_addr);
         let metrics = broker.telemetry().network.listener(&context.listener);
         metrics.connection_opened();
         let limits = broker.network_limits();

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use ottla_protocol::kafka_protocol::protocol::StrBytes;
 
+use crate::telemetry::log::Repeats;
+
 /// What stays the same for all requests of one connection.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct ConnectionContext {
     /// Name of the listener that accepted the connection, as in `listeners` (`PLAINTEXT`).
     pub listener: Arc<str>,
@@ -16,6 +18,20 @@ pub struct ConnectionContext {
     pub local_addr: SocketAddr,
     /// The client's end.
     pub peer_addr: SocketAddr,
+    /// Lets one log line a second say that this client's records are refused, however fast it sends them.
+    pub refusals: Repeats,
+}
+
+impl ConnectionContext {
+    /// A connection that `listener` accepted at `local_addr` from `peer_addr`.
+    pub fn new(listener: Arc<str>, local_addr: SocketAddr, peer_addr: SocketAddr) -> Self {
+        Self {
+            listener,
+            local_addr,
+            peer_addr,
+            refusals: Repeats::new(1000),
+        }
+    }
 }
 
 /// One request's origin.

@@ -13,11 +13,11 @@ use crate::metadata::testing::service;
 
 pub(in crate::handlers) fn connection(listener: &str, local: &str) -> ConnectionContext {
     let local_addr: SocketAddr = local.parse().unwrap();
-    ConnectionContext {
-        listener: listener.into(),
+    ConnectionContext::new(
+        listener.into(),
         local_addr,
-        peer_addr: "192.0.2.9:5000".parse().unwrap(),
-    }
+        "192.0.2.9:5000".parse().unwrap(),
+    )
 }
 
 pub(in crate::handlers) fn here() -> ConnectionContext {

@@ -32,11 +32,11 @@ fn name(name: &'static str) -> TopicName {
 }
 
 fn connection() -> ConnectionContext {
-    ConnectionContext {
-        listener: "PLAINTEXT".into(),
-        local_addr: "192.0.2.1:9092".parse().unwrap(),
-        peer_addr: "192.0.2.9:5000".parse().unwrap(),
-    }
+    ConnectionContext::new(
+        "PLAINTEXT".into(),
+        "192.0.2.1:9092".parse().unwrap(),
+        "192.0.2.9:5000".parse().unwrap(),
+    )
 }
 
 fn new_topic(topic: &'static str, partitions: i32) -> CreatableTopic {
