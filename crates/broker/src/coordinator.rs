@@ -6,5 +6,7 @@
 
 pub mod group;
 pub mod loader;
+pub mod record;
 pub mod runtime;
 pub mod shard;
+pub mod shards;

@@ -1,22 +1,26 @@
 //! A partition as the broker serves it: the log, how much of it is committed, and who waits for more.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use ottla_protocol::ResponseError;
 use ottla_protocol::ids::{LeaderEpoch, Offset, Timestamp, TopicId, TopicPartition};
+use ottla_protocol::record::BatchHeader;
 use ottla_protocol::record::validate::ValidBatch;
+use ottla_storage::Log;
 use ottla_storage::append::{AppendInfo, AppendOrigin};
 use ottla_storage::error::{AppendError, ReadError};
 use ottla_storage::log_manager::PartitionLog;
 use ottla_storage::read::{LogReader, LogSlice};
 
 use crate::partition::topic_rules::TopicRules;
+use crate::partition::verification::Verifications;
 use crate::partition::waiters::Waiters;
 
 pub mod manager;
 pub mod topic_rules;
+pub mod verification;
 pub mod waiters;
 
 /// How far a consumer may read.
@@ -61,6 +65,8 @@ pub struct Partition {
     high_watermark: AtomicI64,
     rules: ArcSwap<TopicRules>,
     waiters: Waiters,
+    /// Taken only under the log's lock.
+    verifications: Mutex<Verifications>,
 }
 
 impl Partition {
@@ -82,6 +88,7 @@ impl Partition {
             high_watermark: AtomicI64::new(end.0),
             rules: ArcSwap::new(rules),
             waiters: Waiters::default(),
+            verifications: Mutex::default(),
         }
     }
 
@@ -131,14 +138,28 @@ impl Partition {
         origin: AppendOrigin,
         now: Timestamp,
     ) -> Result<AppendInfo, AppendError> {
+        self.append_if(batch, origin, now, |_, _| Ok(()))
+    }
+
+    /// Append `batch` if `check` agrees, which is called under the log's lock.
+    fn append_if(
+        &self,
+        batch: ValidBatch,
+        origin: AppendOrigin,
+        now: Timestamp,
+        check: impl FnOnce(&BatchHeader, &Log) -> Result<(), AppendError>,
+    ) -> Result<AppendInfo, AppendError> {
         let may_end_transaction = batch.header().is_control();
+        let producer = batch.header().producer_id();
         let info = {
             let mut log = self.log.lock();
+            check(batch.header(), &log)?;
             let info = log.append(batch, self.leader_epoch(), origin, now)?;
             let end = self.reader().log_end_offset();
             self.high_watermark.store(end.0, Ordering::Release);
             if may_end_transaction {
                 log.on_high_watermark(end);
+                self.withdraw_verification(producer);
             }
             info
         };

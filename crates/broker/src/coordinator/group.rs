@@ -19,6 +19,7 @@ mod describe;
 mod offset_expiration;
 
 use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use ottla_protocol::ResponseError;
@@ -361,6 +362,8 @@ impl Shard for GroupShard {
     type Response = GroupResponse;
     type Record = GroupRecord;
     type Then = Then;
+    type Work = Infallible;
+    const KIND: &'static str = "groups";
 
     fn handle_request(&mut self, now: Now, request: GroupRequest, reply_to: ReplyTo) {
         self.core.now = now;
@@ -517,6 +520,10 @@ impl Shard for GroupShard {
 
     fn replay_end_transaction(&mut self, producer_id: ProducerId, committed: bool) {
         self.offsets.replay_end_transaction(producer_id, committed);
+    }
+
+    fn entry_count(&self) -> usize {
+        self.groups.len()
     }
 
     fn poll_timeout(&self) -> Option<Deadline> {

@@ -13,8 +13,7 @@ use ottla_protocol::record::record::{Record, RecordError, RecordReader};
 use ottla_storage::error::ReadError;
 use ottla_storage::read::FileRange;
 
-use super::group::GroupShard;
-use super::group::records::{DecodeError, GroupRecord};
+use super::record::{CoordinatorRecord, DecodeError};
 use super::shard::{RecordOrigin, Shard};
 use crate::partition::{Isolation, Partition};
 
@@ -64,8 +63,8 @@ pub struct Loaded {
 ///
 /// # Errors
 /// See [`LoadError`]; the shard is then of no use.
-pub fn load(
-    shard: &mut GroupShard,
+pub fn load<S: Shard>(
+    shard: &mut S,
     partition: &Partition,
     max_content: usize,
 ) -> Result<Loaded, LoadError> {
@@ -97,8 +96,8 @@ fn read_range(range: &FileRange) -> io::Result<Bytes> {
     Ok(bytes.into())
 }
 
-fn replay_batches(
-    shard: &mut GroupShard,
+fn replay_batches<S: Shard>(
+    shard: &mut S,
     mut bytes: Bytes,
     max_content: usize,
     loaded: &mut Loaded,
@@ -112,8 +111,8 @@ fn replay_batches(
     Ok(())
 }
 
-fn replay_batch(
-    shard: &mut GroupShard,
+fn replay_batch<S: Shard>(
+    shard: &mut S,
     header: &BatchHeader,
     body: &[u8],
     max_content: usize,
@@ -133,7 +132,7 @@ fn replay_batch(
             continue;
         }
         let offset = base.plus(record.offset_delta.into());
-        match decode(&record) {
+        match decode::<S::Record>(&record) {
             Ok(decoded) => {
                 shard.replay(origin(header, offset), decoded);
                 loaded.records += 1;
@@ -145,9 +144,9 @@ fn replay_batch(
     Ok(())
 }
 
-fn decode(record: &Record<'_>) -> Result<GroupRecord, DecodeError> {
+fn decode<R: CoordinatorRecord>(record: &Record<'_>) -> Result<R, DecodeError> {
     let key = record.key.ok_or(DecodeError::Null)?;
-    GroupRecord::decode(key, record.value)
+    R::decode(key, record.value)
 }
 
 fn origin(header: &BatchHeader, offset: Offset) -> RecordOrigin {

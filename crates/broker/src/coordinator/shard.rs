@@ -1,24 +1,33 @@
 //! The shape of a coordinator: what goes in, what comes out, and its table of deadlines.
 
 use std::collections::{BTreeSet, HashMap};
+use std::convert::Infallible;
 use std::hash::Hash;
 
 use ottla_protocol::ids::{Offset, ProducerEpoch, ProducerId, Timestamp};
+use ottla_protocol::record::EndTxnMarker;
+
+use super::record::CoordinatorRecord;
+use crate::partition::verification::VerificationGuard;
 
 /// The state machine of one partition of a coordinator's topic.
 ///
 /// What comes in: `handle_*` and `replay`. What goes out: [`Shard::poll_effect`], to be called until it gives nothing
 /// after every `handle_*`. The caller keeps time: [`Shard::poll_timeout`] tells when [`Shard::handle_timeout`] is due,
 /// which fires one deadline at a time, so that its effects are carried out before the next one is looked at.
-pub trait Shard {
+pub trait Shard: Send + 'static {
     /// What clients ask.
-    type Request;
+    type Request: Send + 'static;
     /// What they are answered.
-    type Response;
+    type Response: Send + 'static;
     /// What is written to the log.
-    type Record;
+    type Record: CoordinatorRecord;
     /// What the shard wants to go on with once its records are in the log.
-    type Then;
+    type Then: Send + 'static;
+    /// What the shard has others do.
+    type Work: Send + 'static;
+    /// What it looks after, for messages to operators: "groups".
+    const KIND: &'static str;
 
     /// Take one request; exactly one [`Effect::Reply`] to `reply_to` follows, now or later.
     fn handle_request(&mut self, now: Now, request: Self::Request, reply_to: ReplyTo);
@@ -38,20 +47,46 @@ pub trait Shard {
     /// A transaction marker of the log: the producer's records before it count, or never were.
     fn replay_end_transaction(&mut self, producer_id: ProducerId, committed: bool);
 
+    /// How many entries it looks after.
+    fn entry_count(&self) -> usize;
+
     /// The earliest deadline, on the steady clock.
     fn poll_timeout(&self) -> Option<Deadline>;
 
     /// What to do next.
-    fn poll_effect(&mut self) -> Option<Effect<Self::Record, Self::Then, Self::Response>>;
+    fn poll_effect(&mut self) -> Option<EffectOf<Self>>;
 }
+
+/// The effects of a shard.
+pub type EffectOf<S> =
+    Effect<<S as Shard>::Record, <S as Shard>::Then, <S as Shard>::Response, <S as Shard>::Work>;
 
 /// What a shard wants done.
 #[derive(Debug, PartialEq)]
-pub enum Effect<Record, Then, Response> {
+pub enum Effect<Record, Then, Response, Work = Infallible> {
     /// Append the records as one batch, replay them, then say so in [`Shard::handle_append`].
     Append {
         /// The records, at least one.
         records: Vec<Record>,
+        /// Handed back to the shard.
+        then: Then,
+    },
+    /// The same, as part of a producer's transaction.
+    AppendTransactional {
+        /// Whose transaction.
+        producer: TransactionalProducer,
+        /// The records, at least one.
+        records: Vec<Record>,
+        /// Handed back to the shard.
+        then: Then,
+    },
+    /// End a producer's transaction in this partition, call [`Shard::replay_end_transaction`], then say so in
+    /// [`Shard::handle_append`].
+    AppendMarker {
+        /// Whose transaction, and the epoch from which the producer goes on.
+        producer: TransactionalProducer,
+        /// How it ends.
+        marker: EndTxnMarker,
         /// Handed back to the shard.
         then: Then,
     },
@@ -62,6 +97,20 @@ pub enum Effect<Record, Then, Response> {
         /// The answer.
         response: Response,
     },
+    /// Have something done outside of the shard, once everything appended so far is committed. What becomes of it
+    /// comes back as a request.
+    Start(Work),
+}
+
+/// A producer that writes to a coordinator's partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransactionalProducer {
+    /// Its id.
+    pub id: ProducerId,
+    /// Its epoch.
+    pub epoch: ProducerEpoch,
+    /// Says that the partition has been found to be part of the transaction.
+    pub guard: Option<VerificationGuard>,
 }
 
 /// Why records could not be appended.
@@ -75,6 +124,12 @@ pub enum AppendFailure {
     NotEnoughReplicas,
     /// This broker no longer leads the partition.
     NotLeader,
+    /// A later incarnation of the producer has written.
+    ProducerFenced,
+    /// A later coordinator has ended the producer's transaction.
+    CoordinatorFenced,
+    /// The partition is not part of the producer's transaction any more.
+    NotInTransaction,
 }
 
 /// Stands for the caller of one request. There is one of it, so a request is answered at most once.

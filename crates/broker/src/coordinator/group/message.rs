@@ -199,5 +199,8 @@ pub(super) fn append_error(failure: AppendFailure) -> ResponseError {
         AppendFailure::NotEnoughReplicas => ResponseError::CoordinatorNotAvailable,
         AppendFailure::NotLeader | AppendFailure::Storage => ResponseError::NotCoordinator,
         AppendFailure::TooLarge => ResponseError::UnknownServerError,
+        AppendFailure::ProducerFenced => ResponseError::InvalidProducerEpoch,
+        AppendFailure::CoordinatorFenced => ResponseError::TransactionCoordinatorFenced,
+        AppendFailure::NotInTransaction => ResponseError::InvalidTxnState,
     }
 }

@@ -26,6 +26,7 @@ use crate::coordinator::group::message::{GroupRequest, GroupResponse, Origin};
 use crate::coordinator::group::records::{EncodedRecord, GroupMetadataValue, GroupRecord};
 use crate::coordinator::group::topics::{Topic, Topics};
 use crate::coordinator::group::{Group, GroupShard};
+use crate::coordinator::record::CoordinatorRecord;
 use crate::coordinator::shard::{
     AppendFailure, Deadline, Effect, Now, RecordOrigin, ReplyTo, Shard,
 };
@@ -154,6 +155,10 @@ impl Harness {
                     let outcome = self.append(&records);
                     self.shard.handle_append(self.now, then, outcome);
                 }
+                Effect::AppendTransactional { .. } | Effect::AppendMarker { .. } => {
+                    panic!("no transactions in this test")
+                }
+                Effect::Start(work) => match work {},
                 Effect::Reply { to, response } => self.parked.push((Ticket(to.0), response)),
             }
         }

@@ -17,22 +17,22 @@ const MAX_STRING_LEN: usize = 0x7fff;
 
 /// Which of the two encodings, and which version's fields.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Encoding {
+pub(in crate::coordinator) struct Encoding {
     /// Version of the record.
-    pub(super) version: i16,
+    pub(in crate::coordinator) version: i16,
     /// Varint lengths and tag buffers.
-    pub(super) flexible: bool,
+    pub(in crate::coordinator) flexible: bool,
 }
 
 impl Encoding {
     /// Whether the version has a field of versions `since` to `until`.
-    pub(super) fn has(self, since: i16, until: i16) -> bool {
+    pub(in crate::coordinator) fn has(self, since: i16, until: i16) -> bool {
         (since..=until).contains(&self.version)
     }
 }
 
 /// A type that a field may have.
-pub(super) trait Field: Sized {
+pub(in crate::coordinator) trait Field: Sized {
     /// Fewest bytes a value takes in either encoding; bounds how many elements an array can have.
     const MIN_LEN: usize;
 
@@ -243,7 +243,10 @@ impl<T: Nullable> Field for Option<T> {
 }
 
 /// Append the tag buffer that ends a struct; `tags` holds the encoded values, in the order of their tags.
-pub(super) fn write_tags(tags: &[(u32, Vec<u8>)], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+pub(in crate::coordinator) fn write_tags(
+    tags: &[(u32, Vec<u8>)],
+    out: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
     // There are never more tags than fields in a table.
     varint::put_u32(out, tags.len() as u32);
     for (tag, value) in tags {
@@ -258,7 +261,7 @@ pub(super) fn write_tags(tags: &[(u32, Vec<u8>)], out: &mut Vec<u8>) -> Result<(
 
 /// Read the tag buffer that ends a struct. `known` reads the field if it knows the tag; it must then leave nothing
 /// of it. Others are passed over: they come from a later release.
-pub(super) fn read_tags(
+pub(in crate::coordinator) fn read_tags(
     input: &mut &[u8],
     mut known: impl FnMut(u32, &mut &[u8]) -> Result<bool, DecodeError>,
 ) -> Result<(), DecodeError> {
@@ -359,4 +362,4 @@ macro_rules! structs {
     (@read [$tag:literal] $place:expr, $type:ty, $encoding:ident, $input:ident) => {};
 }
 
-pub(super) use structs;
+pub(in crate::coordinator) use structs;

@@ -1,0 +1,363 @@
+//! The tasks that run the shards of a coordinator, one for each partition of its topic.
+//!
+//! A task owns its shard. It takes requests from a bounded mailbox, fires deadlines, and carries out effects: append
+//! the records to the partition, replay them, tell the shard. With one replica what is appended is committed, so that
+//! answers leave right after the records they wait for. A shard that is being loaded answers
+//! COORDINATOR_LOAD_IN_PROGRESS, one that could not be loaded NOT_COORDINATOR.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use ottla_protocol::ResponseError;
+use ottla_protocol::ids::{Offset, PartitionIndex, Sequence};
+use ottla_protocol::record::EndTxnMarker;
+use ottla_protocol::record::builder::BatchBuilder;
+use ottla_storage::append::AppendOrigin;
+use ottla_storage::error::AppendError;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use super::loader;
+use super::record::CoordinatorRecord;
+use super::shard::{
+    AppendFailure, Deadline, Effect, Now, RecordOrigin, ReplyTo, Shard, TransactionalProducer,
+};
+use crate::clock::Clock;
+use crate::partition::Partition;
+use crate::partition::manager::Topic;
+use crate::shutdown::Shutdown;
+
+/// Requests that wait for one shard; more have to wait to get in.
+const MAILBOX: usize = 1024;
+/// Shards that are loaded at once.
+const LOADERS: usize = 2;
+
+const LOADING: u8 = 0;
+const ACTIVE: u8 = 1;
+const FAILED: u8 = 2;
+
+type Call<S> = (
+    <S as Shard>::Request,
+    oneshot::Sender<<S as Shard>::Response>,
+);
+
+/// Begins the work of a shard, which is named by its index, without waiting for its end.
+pub type StartWork<W> = Arc<dyn Fn(usize, W) + Send + Sync>;
+
+/// What the shards of a coordinator share with the rest of the broker.
+pub struct Outside<W> {
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Most bytes that a batch may have once decompressed.
+    pub max_content: usize,
+    /// Ends the tasks.
+    pub shutdown: Shutdown,
+    /// Where the tasks run.
+    pub runtime: tokio::runtime::Handle,
+    /// Carries out [`Effect::Start`].
+    pub start: StartWork<W>,
+}
+
+impl<W> fmt::Debug for Outside<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outside").finish_non_exhaustive()
+    }
+}
+
+/// The way to the shards.
+pub struct Shards<S: Shard> {
+    handles: Vec<ShardHandle<S>>,
+    runtime: tokio::runtime::Handle,
+}
+
+struct ShardHandle<S: Shard> {
+    mailbox: mpsc::Sender<Call<S>>,
+    state: Arc<AtomicU8>,
+}
+
+impl<S: Shard> Shards<S> {
+    /// Start a task for each partition of `topic`; they load their shards first.
+    pub fn start(topic: &Topic, outside: &Outside<S::Work>, make: impl Fn() -> S) -> Self {
+        let loaders = Arc::new(Semaphore::new(LOADERS));
+        let handles = (0..topic.partition_count())
+            .map(|index| {
+                let (mailbox, calls) = mpsc::channel(MAILBOX);
+                let id = PartitionIndex(i32::try_from(index).unwrap_or(i32::MAX));
+                let Ok(partition) = topic.partition(id) else {
+                    let state = Arc::new(AtomicU8::new(FAILED));
+                    return ShardHandle { mailbox, state };
+                };
+                let state = Arc::new(AtomicU8::new(LOADING));
+                let task = ShardTask {
+                    index,
+                    shard: make(),
+                    partition: Arc::clone(partition),
+                    clock: Arc::clone(&outside.clock),
+                    max_content: outside.max_content,
+                    start: Arc::clone(&outside.start),
+                    waiting: HashMap::new(),
+                    next_reply: 0,
+                };
+                let (loading, loaders) = (Arc::clone(&state), Arc::clone(&loaders));
+                let shutdown = outside.shutdown.clone();
+                outside.runtime.spawn(async move {
+                    let Some(task) = task.load(&loaders, &loading).await else {
+                        return;
+                    };
+                    // Dropping the task answers those who still wait with NOT_COORDINATOR.
+                    tokio::select! {
+                        () = task.run(calls) => {}
+                        () = shutdown.requested() => {}
+                    }
+                });
+                ShardHandle { mailbox, state }
+            })
+            .collect();
+        Self {
+            handles,
+            runtime: outside.runtime.clone(),
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.handles.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.handles.is_empty()
+    }
+
+    /// Ask one shard.
+    ///
+    /// # Errors
+    /// NOT_COORDINATOR where there is no shard or it has stopped, COORDINATOR_LOAD_IN_PROGRESS while it is loaded.
+    pub async fn ask(
+        &self,
+        shard: usize,
+        request: S::Request,
+    ) -> Result<S::Response, ResponseError> {
+        let shard = self
+            .handles
+            .get(shard)
+            .ok_or(ResponseError::NotCoordinator)?;
+        match shard.state.load(Ordering::Acquire) {
+            LOADING => return Err(ResponseError::CoordinatorLoadInProgress),
+            FAILED => return Err(ResponseError::NotCoordinator),
+            _ => {}
+        }
+        let (answer, answered) = oneshot::channel();
+        let sent = shard.mailbox.send((request, answer)).await;
+        sent.map_err(|_| ResponseError::NotCoordinator)?;
+        answered.await.map_err(|_| ResponseError::NotCoordinator)
+    }
+
+    /// Hand a shard a request without waiting, even while it is loaded; the answer is for nobody.
+    pub fn tell(&self, shard: usize, request: S::Request) {
+        let Some(shard) = self.handles.get(shard) else {
+            return;
+        };
+        let mailbox = shard.mailbox.clone();
+        self.runtime.spawn(async move {
+            let (answer, _) = oneshot::channel();
+            let _ = mailbox.send((request, answer)).await;
+        });
+    }
+}
+
+impl<S: Shard> fmt::Debug for Shards<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shards")
+            .field("kind", &S::KIND)
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What one task owns.
+struct ShardTask<S: Shard> {
+    index: usize,
+    shard: S,
+    partition: Arc<Partition>,
+    clock: Arc<dyn Clock>,
+    max_content: usize,
+    start: StartWork<S::Work>,
+    waiting: HashMap<u64, oneshot::Sender<S::Response>>,
+    next_reply: u64,
+}
+
+impl<S: Shard> ShardTask<S> {
+    /// Load the shard on a thread that may block.
+    async fn load(mut self, loaders: &Semaphore, state: &AtomicU8) -> Option<Self> {
+        let _permit = loaders.acquire().await.ok()?;
+        let id = self.partition.id.clone();
+        let loading = tokio::task::spawn_blocking(move || {
+            let loaded = loader::load(&mut self.shard, &self.partition, self.max_content);
+            loaded.map(|loaded| (self, loaded))
+        });
+        match loading.await {
+            Ok(Ok((mut task, loaded))) => {
+                if loaded != loader::Loaded::default() {
+                    tracing::info!(partition = %id, records = loaded.records, unknown = loaded.unknown, entries = task.shard.entry_count(), "{} loaded", S::KIND);
+                }
+                task.shard.handle_loaded(task.now());
+                task.settle();
+                state.store(ACTIVE, Ordering::Release);
+                Some(task)
+            }
+            Ok(Err(error)) => {
+                tracing::error!(partition = %id, %error, "{} cannot be loaded: this partition has no coordinator", S::KIND);
+                state.store(FAILED, Ordering::Release);
+                None
+            }
+            Err(_) => {
+                state.store(FAILED, Ordering::Release);
+                None
+            }
+        }
+    }
+
+    async fn run(mut self, mut calls: mpsc::Receiver<Call<S>>) {
+        loop {
+            let now = self.now();
+            if self.shard.poll_timeout().is_some_and(|at| at <= now.steady) {
+                self.shard.handle_timeout(now);
+                self.settle();
+                continue;
+            }
+            let deadline = self.shard.poll_timeout();
+            let wait_ms = deadline.map_or(u64::MAX / 2, |at| at.0 - now.steady.0);
+            tokio::select! {
+                call = calls.recv() => match call {
+                    Some((request, answer)) => self.handle(request, answer),
+                    None => return,
+                },
+                // A deadline a year ahead is soon enough looked at again.
+                () = tokio::time::sleep(Duration::from_millis(wait_ms.min(86_400_000))) => {}
+            }
+        }
+    }
+
+    fn handle(&mut self, request: S::Request, answer: oneshot::Sender<S::Response>) {
+        self.next_reply += 1;
+        self.waiting.insert(self.next_reply, answer);
+        let reply_to = ReplyTo(self.next_reply);
+        self.shard.handle_request(self.now(), request, reply_to);
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        while let Some(effect) = self.shard.poll_effect() {
+            match effect {
+                Effect::Append { records, then } => {
+                    let outcome = self.append(BatchBuilder::new(), None, records);
+                    self.shard.handle_append(self.now(), then, outcome);
+                }
+                Effect::AppendTransactional {
+                    producer,
+                    records,
+                    then,
+                } => {
+                    let batch = BatchBuilder::new()
+                        .producer(producer.id, producer.epoch, Sequence::NONE)
+                        .transactional();
+                    let outcome = self.append(batch, Some(producer), records);
+                    self.shard.handle_append(self.now(), then, outcome);
+                }
+                Effect::AppendMarker {
+                    producer,
+                    marker,
+                    then,
+                } => {
+                    let outcome = self.append_marker(producer, marker);
+                    self.shard.handle_append(self.now(), then, outcome);
+                }
+                Effect::Reply { to, response } => {
+                    if let Some(answer) = self.waiting.remove(&to.0) {
+                        // The client may have gone.
+                        let _ = answer.send(response);
+                    }
+                }
+                Effect::Start(work) => (self.start)(self.index, work),
+            }
+        }
+    }
+
+    /// Append the records as one batch and replay them.
+    fn append(
+        &mut self,
+        mut builder: BatchBuilder,
+        producer: Option<TransactionalProducer>,
+        records: Vec<S::Record>,
+    ) -> Result<(), AppendFailure> {
+        let now = self.clock.now();
+        for record in &records {
+            let encoded = record.encode().map_err(|_| AppendFailure::TooLarge)?;
+            builder.append(now, Some(&encoded.key), encoded.value.as_deref());
+        }
+        let batch = builder.build().map_err(|_| AppendFailure::Storage)?;
+        let max_message_bytes = self.partition.rules().batch_rules(0, now).max_message_bytes;
+        if batch.size() > max_message_bytes {
+            return Err(AppendFailure::TooLarge);
+        }
+        let appended = match producer {
+            None => self.partition.append(batch, AppendOrigin::Coordinator, now),
+            Some(producer) => self.partition.append_verified(
+                batch,
+                AppendOrigin::Coordinator,
+                producer.guard,
+                now,
+            ),
+        };
+        let first = appended.map_err(|error| self.failure(&error))?.base_offset;
+        for (at, record) in (0..).zip(records) {
+            let mut origin = RecordOrigin::at(Offset(first.0 + at));
+            if let Some(producer) = producer {
+                origin.producer_id = producer.id;
+                origin.producer_epoch = producer.epoch;
+            }
+            self.shard.replay(origin, record);
+        }
+        Ok(())
+    }
+
+    fn append_marker(
+        &mut self,
+        producer: TransactionalProducer,
+        marker: EndTxnMarker,
+    ) -> Result<(), AppendFailure> {
+        let now = self.clock.now();
+        let batch = marker.batch(producer.id, producer.epoch, now);
+        let batch = batch.map_err(|_| AppendFailure::Storage)?;
+        self.partition
+            .append(batch, AppendOrigin::Coordinator, now)
+            .map_err(|error| self.failure(&error))?;
+        self.shard
+            .replay_end_transaction(producer.id, marker.committed);
+        Ok(())
+    }
+
+    fn failure(&self, error: &AppendError) -> AppendFailure {
+        match error {
+            AppendError::BatchTooLarge { .. } => AppendFailure::TooLarge,
+            AppendError::InvalidProducerEpoch { .. } => AppendFailure::ProducerFenced,
+            AppendError::TransactionCoordinatorFenced { .. } => AppendFailure::CoordinatorFenced,
+            AppendError::InvalidTxnState(_) => AppendFailure::NotInTransaction,
+            error => {
+                tracing::error!(partition = %self.partition.id, %error, "{} cannot be written", S::KIND);
+                AppendFailure::Storage
+            }
+        }
+    }
+
+    fn now(&self) -> Now {
+        let steady = self.clock.monotonic().as_millis();
+        Now {
+            wall: self.clock.now(),
+            steady: Deadline(u64::try_from(steady).unwrap_or(u64::MAX)),
+        }
+    }
+}
