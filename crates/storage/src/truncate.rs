@@ -167,8 +167,11 @@ impl Log {
         let set = self.reader.segments.load_full();
         self.reader.newest.clear();
         self.reader.cursors.clear();
-        let hidden: Vec<_> = self.hidden.drain(..).map(|(segment, _)| segment).collect();
-        self.remove_from_the_end(&[&hidden, set.all()].concat())?;
+        // Those below the new beginning stay until it exists: without them, and without a note of the start, a power cut
+        // would leave a log that begins at 0 again.
+        let below = self.hidden.partition_point(|(_, end)| *end <= offset);
+        let above: Vec<_> = self.hidden.drain(below..).map(|(s, _)| s).collect();
+        self.remove_from_the_end(&[&above, set.all()].concat())?;
         for at in std::mem::take(&mut self.snapshots) {
             self.remove_snapshot(at)?;
         }
@@ -180,6 +183,12 @@ impl Log {
         self.reader.segments.store(Arc::new(fresh));
         self.after_cut(active, offset, now)?;
         self.publish_first_unstable();
+        // The first ones first, so that what a power cut leaves of them has no hole.
+        let dir = self.dir.get();
+        for (segment, _) in std::mem::take(&mut self.hidden) {
+            remove_segment(&*self.fs, &dir, segment.base())?;
+            self.fs.sync_dir(&dir)?;
+        }
         Ok(())
     }
 

@@ -199,7 +199,9 @@ fn check(image: &CrashFs, model: &Model) {
     }
     let partition_log = log(&manager);
     let found = check_content(&partition_log, model);
-    check_producers(&partition_log, &found);
+    // A log that was cut down to its start has forgotten the producers of records that a lost note of the start shows.
+    let readable = found.partition_point(|bytes| header(bytes).last_offset() < model.start);
+    check_producers(&partition_log, &found[readable..]);
     // Some more appends, past what was lost, and what the next start finds is exactly that.
     let mut end = partition_log.reader().log_end_offset();
     for sequence in 0..6 {
@@ -217,7 +219,9 @@ fn check(image: &CrashFs, model: &Model) {
     let partition_log = log(&manager);
     let again = read_on(partition_log.reader(), from, 500);
     assert!(again == expected, "found and appended after another start");
-    let again: Vec<Vec<u8>> = again.into_iter().map(|(_, bytes)| bytes).collect();
+    let again: Vec<Vec<u8>> = (again.into_iter().map(|(_, bytes)| bytes))
+        .skip_while(|bytes| header(bytes).last_offset() < model.start)
+        .collect();
     check_producers(&partition_log, &again);
 }
 
@@ -324,6 +328,12 @@ fn a_power_cut_at_any_change_loses_nothing_that_was_flushed() {
 #[test]
 fn a_flush_covers_segments_below_a_start_that_is_not_noted() {
     walk(1202, 90, None);
+}
+
+/// A log that is cut down to such a start keeps those segments until the new beginning is durable.
+#[test]
+fn a_cut_to_a_start_that_is_not_noted_does_not_begin_at_zero_again() {
+    walk(650, 60, None);
 }
 
 /// A bug, planted in the file system below the log.
