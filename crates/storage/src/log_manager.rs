@@ -3,7 +3,7 @@
 //! It has no thread of its own and reads no clock: the broker calls it, with the time. What it does to all logs, it does
 //! to several at a time, and a log that fails does not stop the rest.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -77,8 +77,8 @@ pub struct LogManager {
 
 struct Dir {
     log_dir: LogDir,
-    /// Held while its checkpoint files are written.
-    checkpoints: Mutex<()>,
+    /// The partitions that its checkpoint files tell of; held while those are written.
+    noted: Mutex<HashSet<TopicPartition>>,
 }
 
 /// A directory that waits to be removed.
@@ -111,6 +111,10 @@ impl LogManager {
         config: LogConfig,
         now: Timestamp,
     ) -> Result<Arc<PartitionLog>, OpenError> {
+        if let Some(log) = self.get(partition) {
+            return check_topic_id(&log, topic_id);
+        }
+        self.forget_notes(partition)?;
         let mut logs = self.logs.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(log) = logs.get(partition) {
             return check_topic_id(log, topic_id);
@@ -130,6 +134,21 @@ impl LogManager {
         });
         logs.insert(partition.clone(), Arc::clone(&log));
         Ok(log)
+    }
+
+    /// Notes of an older log of the same name would hide or trust records of the new one: they go before it comes.
+    fn forget_notes(&self, partition: &TopicPartition) -> Result<(), OpenError> {
+        for (index, dir) in self.dirs.iter().enumerate() {
+            let noted = lock(&dir.noted).contains(partition);
+            if noted {
+                self.write_checkpoints(index)
+                    .map_err(|error| OpenError::Io {
+                        dir: dir.log_dir.path().to_owned(),
+                        error,
+                    })?;
+            }
+        }
+        Ok(())
     }
 
     /// Take a log out of service: its directory gets a name that ends in `-delete` and is removed by
@@ -271,7 +290,7 @@ impl LogManager {
     }
 
     fn write_checkpoints(&self, dir: usize) -> io::Result<()> {
-        let _writing = self.dirs[dir].checkpoints.lock();
+        let mut noted = lock(&self.dirs[dir].noted);
         let mut recovery_points = Offsets::new();
         let mut starts = Offsets::new();
         for partition_log in self.list().into_iter().filter(|log| log.dir == dir) {
@@ -285,6 +304,8 @@ impl LogManager {
         let log_dir = &self.dirs[dir].log_dir;
         log_dir.write_checkpoint(LOG_START_FILE, &starts)?;
         log_dir.write_checkpoint(RECOVERY_POINT_FILE, &recovery_points)?;
+        *noted = recovery_points.into_keys().collect();
+        drop(noted);
         self.discard_below(dir, &starts)
     }
 

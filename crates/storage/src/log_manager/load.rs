@@ -1,6 +1,6 @@
 //! Open the logs of the data directories, several at a time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -51,8 +51,10 @@ impl LogManager {
     ) -> io::Result<(Self, Loaded)> {
         let mut found = Vec::new();
         let mut doomed = Vec::new();
+        let mut noted = Vec::new();
         for (index, dir) in dirs.iter().enumerate() {
             let notes = Notes::read(dir)?;
+            noted.push(Mutex::new(notes.partitions()));
             for name in dir.subdirs()? {
                 match DirName::parse(&name) {
                     DirName::Log(tp) if tp.topic != METADATA_TOPIC => {
@@ -93,10 +95,8 @@ impl LogManager {
             fs,
             dirs: dirs
                 .into_iter()
-                .map(|log_dir| Dir {
-                    log_dir,
-                    checkpoints: Mutex::new(()),
-                })
+                .zip(noted)
+                .map(|(log_dir, noted)| Dir { log_dir, noted })
                 .collect(),
             logs: RwLock::new(done.logs),
             threads,
@@ -127,6 +127,12 @@ impl Notes {
             recovery_points: recovery_points.unwrap_or_default(),
             starts: dir.read_checkpoint(LOG_START_FILE)?,
         })
+    }
+
+    /// The partitions of which it has noted anything.
+    fn partitions(&self) -> HashSet<TopicPartition> {
+        let all = self.recovery_points.keys().chain(self.starts.keys());
+        all.cloned().collect()
     }
 
     fn opening(&self, tp: &TopicPartition) -> Opening {

@@ -216,3 +216,29 @@ fn logs_without_an_owner_are_set_aside_and_broken_ones_reported() {
     assert!(dir.path().join(&loaded.strays[0]).is_dir());
     assert!(loaded.strays[0].starts_with("stray-0.") && loaded.strays[0].ends_with("-stray"));
 }
+
+#[test]
+fn notes_of_a_deleted_log_do_not_count_for_the_next_one_of_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let partition = tp("again", 0);
+    let (manager, _) = start(&[dir.path()]);
+    let create = |manager: &LogManager, number| {
+        manager
+            .create(&partition, Some(id(number)), small_config(), Timestamp(0))
+            .unwrap()
+    };
+    let old = create(&manager, 1);
+    fill(&manager, &partition, 40);
+    old.lock().advance_start(Offset(50)).unwrap();
+    manager.checkpoint().unwrap();
+    assert!(manager.delete(&partition, Timestamp(0)).unwrap());
+    create(&manager, 2);
+    let end = fill(&manager, &partition, 3);
+    drop((old, manager));
+
+    let (manager, _) = start(&[dir.path()]);
+    let log = manager.get(&partition).unwrap();
+    assert_eq!(log.reader().log_start_offset(), Offset(0));
+    assert_eq!(log.reader().log_end_offset(), end);
+    assert_eq!(log.lock().recovery_point(), Offset(0));
+}
