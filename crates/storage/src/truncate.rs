@@ -88,10 +88,13 @@ impl Log {
 
     /// Take the files of segments that end at or below `durable_start` out of the directory: the start of the log is
     /// noted there or higher, durably. They wait in [`Log::take_garbage`]; slices that were read before remain good.
+    /// One whose successor may not be in the directory after a power cut stays until a flush has seen to that: else the
+    /// log might begin with a hole.
     pub fn discard_below(&mut self, durable_start: Offset) -> io::Result<usize> {
-        let due = self
-            .hidden
-            .partition_point(|(_, end)| *end <= durable_start);
+        let names_synced = self.dir_synced == self.dir_changes;
+        let due = self.hidden.partition_point(|(_, end)| {
+            *end <= durable_start && (names_synced || *end < self.recovery_point)
+        });
         let hidden: Vec<_> = self.hidden.drain(..due).collect();
         for (segment, end) in &hidden {
             self.unsynced.retain(|unsynced| unsynced.base() >= *end);

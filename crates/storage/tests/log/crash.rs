@@ -336,6 +336,12 @@ fn a_cut_to_a_start_that_is_not_noted_does_not_begin_at_zero_again() {
     walk(650, 60, None);
 }
 
+/// Segments below a noted start stay until the one behind them is sure to be in the directory.
+#[test]
+fn a_log_does_not_begin_with_a_hole() {
+    walk(627, 99, None);
+}
+
 /// A bug, planted in the file system below the log.
 #[derive(Clone, Copy, Debug)]
 enum Plant {
