@@ -193,7 +193,6 @@ impl Log {
         self.assign_epoch(header.leader_epoch(), header.base_offset());
         self.update_producers(header, marker)?;
         self.end = header.next_offset();
-        self.unflushed += i64::from(header.last_offset_delta()) + 1;
         self.changed = true;
         let reader = &self.reader;
         reader.appended.fetch_add(size.into(), Ordering::Relaxed);

@@ -103,9 +103,6 @@ impl Log {
             }
             !synced
         });
-        if self.recovery_point == self.end {
-            self.unflushed = 0;
-        }
         self.unflushed_since = None;
         Ok(())
     }
@@ -117,15 +114,20 @@ impl Log {
         self.flushed(&plan, outcome)
     }
 
-    /// True when `flush.messages` or `flush.ms` ask for a flush. Time counts from the first call that finds unflushed
-    /// records.
+    /// True when as many records as `flush.messages` allows are not known to be on disk: whoever appends asks this
+    /// before it acknowledges (`UnifiedLog.append`).
+    pub fn flush_messages_reached(&self) -> bool {
+        self.end.0 - self.recovery_point.0 >= self.config.flush_messages
+    }
+
+    /// True when `flush.ms` asks for a flush. Time counts from the first call that finds unflushed records.
     pub fn flush_due(&mut self, now: Timestamp) -> bool {
-        if self.unflushed == 0 {
+        if self.recovery_point == self.end {
+            self.unflushed_since = None;
             return false;
         }
         let since = *self.unflushed_since.get_or_insert(now);
-        self.unflushed >= self.config.flush_messages
-            || now.0.saturating_sub(since.0) >= self.config.flush_ms
+        now.0.saturating_sub(since.0) >= self.config.flush_ms
     }
 
     /// Bring indexes and producer snapshot in the files up to date and plan a flush, so that after a kill the next

@@ -55,8 +55,7 @@ pub struct Log {
     /// written is in batches that recovery will scan.
     pub(crate) epochs_version: u64,
     pub(crate) saved_epochs: Arc<Mutex<u64>>,
-    /// Records since the last flush, and when the first of them was seen by [`Log::flush_due`].
-    pub(crate) unflushed: i64,
+    /// When [`Log::flush_due`] first saw records that are not flushed.
     pub(crate) unflushed_since: Option<Timestamp>,
     /// Something was appended or cut since it was opened or last checkpointed.
     pub(crate) changed: bool,

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::checkpoint::{LOG_START_FILE, Offsets, RECOVERY_POINT_FILE};
 use crate::error::{AppendError, OpenError};
+use crate::flush::FlushPlan;
 use crate::fs::Fs;
 use crate::log::Log;
 use crate::log_config::LogConfig;
@@ -32,9 +33,22 @@ pub struct PartitionLog {
     dir: usize,
     reader: Arc<LogReader>,
     log: Mutex<Log>,
+    /// Held from the plan of a flush to its report: the kernel tells of a failed write only once, so of two syncs at the
+    /// same time the second could be told that all is well.
+    flushing: Mutex<()>,
 }
 
 impl PartitionLog {
+    fn new(topic_partition: TopicPartition, dir: usize, log: Log) -> Self {
+        Self {
+            topic_partition,
+            dir,
+            reader: log.reader(),
+            log: Mutex::new(log),
+            flushing: Mutex::new(()),
+        }
+    }
+
     /// The partition.
     pub fn topic_partition(&self) -> &TopicPartition {
         &self.topic_partition
@@ -58,9 +72,22 @@ impl PartitionLog {
 
     /// Make everything appended so far durable, without keeping appends waiting; the offset below which everything is.
     pub fn flush(&self) -> Result<Offset, AppendError> {
+        let _one_at_a_time = lock(&self.flushing);
         let plan = self.lock().flush_plan()?;
+        self.carry_out(&plan)
+    }
+
+    /// As [`Self::flush`], with all that the next start wants to find; false when nothing has changed since the last
+    /// time.
+    fn checkpoint(&self) -> Result<bool, AppendError> {
+        let _one_at_a_time = lock(&self.flushing);
+        let plan = self.lock().checkpoint_plan()?;
+        plan.map_or(Ok(false), |plan| self.carry_out(&plan).map(|_| true))
+    }
+
+    fn carry_out(&self, plan: &FlushPlan) -> Result<Offset, AppendError> {
         let outcome = plan.run();
-        self.lock().flushed(&plan, outcome)?;
+        self.lock().flushed(plan, outcome)?;
         Ok(plan.upto())
     }
 }
@@ -126,12 +153,7 @@ impl LogManager {
         let path = self.dirs[dir].log_dir.path().join(partition.to_string());
         let fs = Arc::clone(&self.fs);
         let (log, _) = Log::open(fs, &path, topic_id, config, Opening::UNKNOWN, now)?;
-        let log = Arc::new(PartitionLog {
-            topic_partition: partition.clone(),
-            dir,
-            reader: log.reader(),
-            log: Mutex::new(log),
-        });
+        let log = Arc::new(PartitionLog::new(partition.clone(), dir, log));
         logs.insert(partition.clone(), Arc::clone(&log));
         Ok(log)
     }
@@ -201,13 +223,13 @@ impl LogManager {
         Ok(())
     }
 
-    /// Flush the logs for which `flush.messages` or `flush.ms` ask for it.
+    /// Flush the logs for which `flush.ms` asks for it.
     pub fn flush_due(&self, now: Timestamp) {
-        for log in self.list() {
-            if log.lock().flush_due(now) {
-                let _offline = log.flush();
-            }
-        }
+        let mut due = self.list();
+        due.retain(|log| log.lock().flush_due(now));
+        self.for_each(&due, |log| {
+            let _offline = log.flush();
+        });
     }
 
     /// Forget idle producers.
@@ -222,11 +244,8 @@ impl LogManager {
     /// Descriptors are closed; what is in use is soon opened again.
     pub fn checkpoint(&self) -> io::Result<()> {
         let changed = Mutex::new(BTreeSet::new());
-        self.for_each(|log| {
-            let plan = log.lock().checkpoint_plan();
-            if let Ok(Some(plan)) = plan {
-                let outcome = plan.run();
-                let _offline = log.lock().flushed(&plan, outcome);
+        self.for_each(&self.list(), |log| {
+            if let Ok(true) = log.checkpoint() {
                 lock(&changed).insert(log.dir);
             }
             log.lock().close_idle_files();
@@ -256,7 +275,7 @@ impl LogManager {
     /// that the next start looks at it. The first error is returned when everything else is done.
     pub fn close(&self, broker_epoch: i64) -> io::Result<()> {
         let failed = Mutex::new(BTreeSet::new());
-        self.for_each(|log| {
+        self.for_each(&self.list(), |log| {
             if let Err(error) = log.lock().close() {
                 tracing::error!(partition = %log.topic_partition, %error, "not closed cleanly");
                 lock(&failed).insert(log.dir);
@@ -274,9 +293,9 @@ impl LogManager {
         outcomes.into_iter().collect()
     }
 
-    /// Do something to every log, several at a time: syncs that wait for the disk together cost little more than one.
-    fn for_each(&self, work: impl Fn(&PartitionLog) + Sync) {
-        let logs = self.list();
+    /// Do something to each of the logs, several at a time: syncs that wait for the disk together cost little more than
+    /// one.
+    fn for_each(&self, logs: &[Arc<PartitionLog>], work: impl Fn(&PartitionLog) + Sync) {
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for _ in 0..self.threads.min(logs.len()) {

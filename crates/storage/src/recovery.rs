@@ -171,7 +171,6 @@ impl Log {
             new_dir: false,
             epochs_version: u64::from(loading.epochs_changed),
             saved_epochs: Arc::new(Mutex::new(0)),
-            unflushed: end.0 - recovery_point.0,
             unflushed_since: None,
             changed: changed || loading.epochs_changed,
             hidden: Vec::new(),

@@ -206,7 +206,6 @@ impl Log {
         self.recovery_point = self.recovery_point.min(end);
         self.reserved = 0;
         self.roll = self.fresh_roll_state(now);
-        self.unflushed = end.0 - self.recovery_point.0;
         self.changed = true;
         self.epochs.truncate_from_end(end);
         self.publish_epochs();

@@ -196,12 +196,7 @@ impl Done {
         if recovered != Recovered::default() {
             self.loaded.recovered.push((tp.clone(), recovered));
         }
-        let log = PartitionLog {
-            topic_partition: tp.clone(),
-            dir,
-            reader: log.reader(),
-            log: Mutex::new(log),
-        };
+        let log = PartitionLog::new(tp.clone(), dir, log);
         self.logs.insert(tp.clone(), Arc::new(log));
     }
 

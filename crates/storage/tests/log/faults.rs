@@ -190,9 +190,18 @@ fn flushes_are_due_by_count_and_by_time() {
     }
     log.flush().unwrap();
     assert!(!log.flush_due(Timestamp(200)));
+    for reached in [false, false, true] {
+        append(&mut log, &mut random).unwrap();
+        assert_eq!(log.flush_messages_reached(), reached, "two records each");
+    }
+    assert!(!log.flush_due(Timestamp(200)), "by time it is not due yet");
+    // What is appended during a flush counts for the next one.
+    let plan = log.flush_plan().unwrap();
     append(&mut log, &mut random).unwrap();
-    append(&mut log, &mut random).unwrap();
-    assert!(!log.flush_due(Timestamp(200)));
-    append(&mut log, &mut random).unwrap();
-    assert!(log.flush_due(Timestamp(200)), "five records or more");
+    log.flushed(&plan, plan.run()).unwrap();
+    for reached in [false, true] {
+        assert_eq!(log.flush_messages_reached(), reached);
+        append(&mut log, &mut random).unwrap();
+        append(&mut log, &mut random).unwrap();
+    }
 }
