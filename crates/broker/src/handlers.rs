@@ -76,6 +76,8 @@ pub enum Reply {
     None,
     /// A whole response, frame length and all.
     Bytes(Bytes),
+    /// A response that waits for the disk, while later requests are taken.
+    WhenFlushed(Box<produce::PendingProduce>),
     /// A response in pieces, some of which lie in segment files.
     Parts(Vec<Part>),
 }

@@ -8,7 +8,7 @@ use crate::partition::manager::PartitionManager;
 
 pub mod scheduler;
 
-/// How often logs are asked whether a flush is due.
+/// How often logs are asked whether a flush is due, unless `log.flush.scheduler.interval.ms` says.
 const FLUSH_PERIOD: Duration = Duration::from_secs(1);
 /// How often files are looked for that have outlived `file.delete.delay.ms`.
 const DELETE_PERIOD: Duration = Duration::from_secs(5);
@@ -24,7 +24,11 @@ pub fn start(broker: &Arc<Broker>) {
         let partitions = Arc::clone(broker.partitions());
         scheduler::every(name, period, broker.shutdown(), move || work(&partitions));
     };
-    job("flush", FLUSH_PERIOD, PartitionManager::flush_due);
+    job(
+        "flush",
+        flush_period(broker.config().log.log_flush_scheduler_interval_ms),
+        PartitionManager::flush_due,
+    );
     job(
         "checkpoint",
         checkpoint_period,
@@ -40,4 +44,12 @@ pub fn start(broker: &Arc<Broker>) {
         EXPIRY_PERIOD,
         PartitionManager::expire_producers,
     );
+}
+
+/// Apache Kafka never looks by default, which makes `flush.ms` of a topic an empty promise there.
+fn flush_period(scheduler_interval_ms: i64) -> Duration {
+    match u64::try_from(scheduler_interval_ms) {
+        Ok(ms) if scheduler_interval_ms < i64::MAX => Duration::from_millis(ms.max(1)),
+        _ => FLUSH_PERIOD,
+    }
 }

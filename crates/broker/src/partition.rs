@@ -14,10 +14,14 @@ use ottla_storage::error::{AppendError, ReadError};
 use ottla_storage::log_manager::PartitionLog;
 use ottla_storage::read::{LogReader, LogSlice};
 
+use crate::partition::flusher::Flusher;
+use crate::partition::group_commit::{FlushWait, GroupCommit};
 use crate::partition::topic_rules::TopicRules;
-use crate::partition::verification::Verifications;
+use crate::partition::verification::{VerificationGuard, Verifications};
 use crate::partition::waiters::Waiters;
 
+pub mod flusher;
+pub mod group_commit;
 pub mod manager;
 pub mod topic_rules;
 pub mod verification;
@@ -54,6 +58,26 @@ pub struct PartitionOffsets {
     pub last_stable: Offset,
 }
 
+/// A batch that was appended for a producer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Produced {
+    /// What became of it.
+    pub info: AppendInfo,
+    /// To be acknowledged only once everything below is on disk: see [`Partition::flush_upto`].
+    pub flush_upto: Option<Offset>,
+}
+
+/// When a batch is committed, so that consumers may see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Commit {
+    /// When it is appended.
+    AtOnce,
+    /// When it is on disk, where `acks_all` or `flush.messages` ask for that before it is acknowledged; else when it is
+    /// appended. So no consumer sees a record that a power cut takes back from a producer that waits for the disk. A
+    /// record that need not be flushed commits those before it.
+    OnceFlushed { acks_all: bool },
+}
+
 /// A partition this broker leads.
 pub struct Partition {
     /// Topic and index.
@@ -67,6 +91,8 @@ pub struct Partition {
     waiters: Waiters,
     /// Taken only under the log's lock.
     verifications: Mutex<Verifications>,
+    group_commit: GroupCommit,
+    flusher: Arc<Flusher>,
 }
 
 impl Partition {
@@ -77,9 +103,14 @@ impl Partition {
         log: Arc<PartitionLog>,
         leader_epoch: LeaderEpoch,
         rules: Arc<TopicRules>,
+        flusher: Arc<Flusher>,
     ) -> Self {
         let end = log.reader().log_end_offset();
-        log.lock().on_high_watermark(end);
+        let flushed = {
+            let mut log = log.lock();
+            log.on_high_watermark(end);
+            log.recovery_point()
+        };
         Self {
             id,
             topic_id,
@@ -89,6 +120,8 @@ impl Partition {
             rules: ArcSwap::new(rules),
             waiters: Waiters::default(),
             verifications: Mutex::default(),
+            group_commit: GroupCommit::new(flushed),
+            flusher,
         }
     }
 
@@ -138,7 +171,34 @@ impl Partition {
         origin: AppendOrigin,
         now: Timestamp,
     ) -> Result<AppendInfo, AppendError> {
-        self.append_if(batch, origin, now, |_, _| Ok(()))
+        let produced = self.append_if(batch, origin, Commit::AtOnce, now, |_, _| Ok(()))?;
+        Ok(produced.info)
+    }
+
+    /// Append a producer's batch; a transactional one if the transaction is open here or `guard` is still good.
+    ///
+    /// # Errors
+    /// The log's reasons to refuse it, with nothing changed, and that the partition is not part of the transaction.
+    pub fn produce(
+        &self,
+        batch: ValidBatch,
+        guard: Option<VerificationGuard>,
+        acks_all: bool,
+        now: Timestamp,
+    ) -> Result<Produced, AppendError> {
+        let commit = Commit::OnceFlushed {
+            acks_all: acks_all && self.rules().flush_on_acks_all,
+        };
+        self.append_if(
+            batch,
+            AppendOrigin::Client,
+            commit,
+            now,
+            |header, log| match header.is_transactional() {
+                true => self.check_verified(header, log, guard),
+                false => Ok(()),
+            },
+        )
     }
 
     /// Append `batch` if `check` agrees, which is called under the log's lock.
@@ -146,25 +206,80 @@ impl Partition {
         &self,
         batch: ValidBatch,
         origin: AppendOrigin,
+        commit: Commit,
         now: Timestamp,
         check: impl FnOnce(&BatchHeader, &Log) -> Result<(), AppendError>,
-    ) -> Result<AppendInfo, AppendError> {
+    ) -> Result<Produced, AppendError> {
         let may_end_transaction = batch.header().is_control();
         let producer = batch.header().producer_id();
-        let info = {
-            let mut log = self.log.lock();
-            check(batch.header(), &log)?;
-            let info = log.append(batch, self.leader_epoch(), origin, now)?;
-            let end = self.reader().log_end_offset();
+        let mut log = self.log.lock();
+        check(batch.header(), &log)?;
+        let info = log.append(batch, self.leader_epoch(), origin, now)?;
+        let must_flush = match commit {
+            Commit::AtOnce => false,
+            Commit::OnceFlushed { acks_all } => acks_all || log.flush_messages_reached(),
+        };
+        if !must_flush {
+            let end = log.log_end_offset();
             self.high_watermark.store(end.0, Ordering::Release);
             if may_end_transaction {
                 log.on_high_watermark(end);
-                self.withdraw_verification(producer);
             }
-            info
-        };
-        self.waiters.wake_all();
-        Ok(info)
+        }
+        if may_end_transaction {
+            self.withdraw_verification(producer);
+        }
+        drop(log);
+        if !must_flush {
+            self.waiters.wake_all();
+        }
+        // Of a batch that was there before, it is the offset it got then that has to be on disk.
+        let flush_upto = must_flush.then(|| info.last_offset.plus(1));
+        Ok(Produced { info, flush_upto })
+    }
+
+    /// Have everything below `upto` flushed, together with what others wait for, and let `wait` wait for it. Once it is
+    /// done, [`Self::is_flushed`] tells whether it has worked.
+    pub fn flush_upto(self: &Arc<Self>, upto: Offset, wait: &FlushWait) {
+        if self.group_commit.wait_for(upto, wait) {
+            self.flusher.submit(Arc::clone(self));
+        }
+    }
+
+    /// As [`Self::flush_upto`], when nobody waits.
+    pub fn flush_soon(self: &Arc<Self>, upto: Offset) {
+        if self.group_commit.want(upto) {
+            self.flusher.submit(Arc::clone(self));
+        }
+    }
+
+    /// Whether everything below `upto` is on disk, as far as [`Self::flush_upto`] was asked for it.
+    pub fn is_flushed(&self, upto: Offset) -> bool {
+        self.group_commit.is_flushed(upto)
+    }
+
+    /// Flush the log, here and now, commit what is flushed and end the wait for it. True when a further flush is to be
+    /// queued.
+    fn flush(&self) -> bool {
+        let flushed = self.log.flush().ok();
+        if let Some(upto) = flushed {
+            self.commit(upto);
+        }
+        self.group_commit.flush_done(flushed)
+    }
+
+    /// End the wait for a flush that has not come to its end.
+    fn flush_failed(&self) -> bool {
+        self.group_commit.flush_done(None)
+    }
+
+    /// Let consumers see everything below `upto`.
+    fn commit(&self, upto: Offset) {
+        let before = self.high_watermark.fetch_max(upto.0, Ordering::AcqRel);
+        if before < upto.0 {
+            self.log.lock().on_high_watermark(upto);
+            self.waiters.wake_all();
+        }
     }
 
     /// The offsets as they stand.
@@ -253,7 +368,15 @@ mod tests {
             .create(&id, None, LogConfig::default(), now)
             .unwrap();
         let rules = TopicRules::new(&TopicConfig::default(), &BrokerConfig::default());
-        Partition::new(id, TopicId::METADATA, log, LeaderEpoch(0), Arc::new(rules))
+        let flusher = Arc::new(Flusher::start(1).unwrap());
+        Partition::new(
+            id,
+            TopicId::METADATA,
+            log,
+            LeaderEpoch(0),
+            Arc::new(rules),
+            flusher,
+        )
     }
 
     #[test]

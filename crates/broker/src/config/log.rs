@@ -15,8 +15,8 @@ config_keys! {
         num_recovery_threads_per_data_dir: i32, "num.recovery.threads.per.data.dir" = 2, ClusterWide, AtLeast(1), Applied;
         /// How often retention looks for segments to delete, ms.
         log_retention_check_interval_ms: i64, "log.retention.check.interval.ms" = 300000, ReadOnly, AtLeast(1), NoEffect;
-        /// How often logs due for a flush are looked for, ms.
-        log_flush_scheduler_interval_ms: i64, "log.flush.scheduler.interval.ms" = 9223372036854775807, ReadOnly, Any, NoEffect;
+        /// How often logs due for a flush by time are looked for, ms; once a second when it is not set.
+        log_flush_scheduler_interval_ms: i64, "log.flush.scheduler.interval.ms" = 9223372036854775807, ReadOnly, Any, Applied;
         /// How often recovery points are written, ms.
         log_flush_offset_checkpoint_interval_ms: i32, "log.flush.offset.checkpoint.interval.ms" = 60000, ReadOnly, AtLeast(0), Applied;
         /// How often log start offsets are written, ms.

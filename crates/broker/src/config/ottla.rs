@@ -17,6 +17,10 @@ config_keys! {
         ottla_receive_memory_bytes: i64, "ottla.receive.memory.bytes" = 268435456, ReadOnly, AtLeast(1_048_576), Applied;
         /// Threads that read cold segments, so that no runtime worker waits for a disk.
         ottla_io_threads: i32, "ottla.io.threads" = 4, ReadOnly, Between(1, 512), Applied;
+        /// Whether records are on disk before they are acknowledged with acks=all, and offset commits too; otherwise they are in the page cache, as in Apache Kafka. Worth its price while there is no other replica.
+        ottla_flush_on_acks_all: bool, "ottla.flush.on.acks.all" = true, ReadOnly, Any, Applied;
+        /// Threads that flush partitions whose producers wait for the disk.
+        ottla_flush_threads: i32, "ottla.flush.threads" = 8, ReadOnly, Between(1, 512), Applied;
         /// How long a controlled stop may take before the rest is cut off, ms.
         ottla_shutdown_timeout_ms: i64, "ottla.shutdown.timeout.ms" = 30000, ReadOnly, AtLeast(0), Applied;
         /// Topics that get metric series of their own; the rest are counted together as `__other__`.

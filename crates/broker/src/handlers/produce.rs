@@ -3,10 +3,13 @@
 //! *Behaviour*: every batch is checked once ([`ValidBatch::check`]) and then appended as it came. Versions 0-2 are
 //! announced but not served: librdkafka decides by them whether a broker knows compression (KAFKA-18659). With acks=0
 //! there is no response at all; an error then closes the connection, which makes the client refresh its metadata.
-//! With acks=all the answer waits for all in-sync replicas, of which there is one: this broker.
+//! With acks=all the answer waits for all in-sync replicas, of which there is one: this broker; and until the records
+//! are on its disk, unless `ottla.flush.on.acks.all` is off. Requests that come behind are taken meanwhile.
 //!
 //! *Versions*: 3 brings the transactional id; 7 zstd (KIP-110); 8 errors by record (KIP-467); 9 flexible; 10 the current
 //! leader in the response (KIP-951); 12 implicit adding to transactions (KIP-890); 13 topic ids (KIP-516).
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use ottla_protocol::ResponseError;
@@ -19,15 +22,20 @@ use ottla_protocol::messages::produce_response::{
 };
 use ottla_protocol::messages::{ApiKey, ProduceRequest, ProduceResponse};
 use ottla_protocol::record::{InvalidBatch, ValidBatch};
-use ottla_storage::append::{AppendInfo, AppendOrigin};
+use ottla_storage::append::AppendInfo;
 use ottla_storage::error::AppendError;
 
-use super::{Answer, Api, Refusal, Reply, ResponseErrors, error_code};
+use self::pending::Flushes;
+use super::{Answer, Api, Refusal, Reply, error_code};
 use crate::broker::Broker;
 use crate::network::request::RequestContext;
-use crate::partition::Partition;
 use crate::partition::manager::Topic;
+use crate::partition::{Partition, Produced};
 use crate::telemetry::topic::Refusal as Refused;
+
+mod pending;
+
+pub use pending::PendingProduce;
 
 const ACKS_NONE: i16 = 0;
 const ACKS_ALL: i16 = -1;
@@ -44,23 +52,21 @@ pub const API: Api = Api {
             let request = wire::decode_request::<ProduceRequest>(&mut body, version)?;
             drop(body);
             let acks = request.acks;
-            let response = handle(broker, context, version, request).await;
-            let mut errors = broker.telemetry().requests.errors(API.key as i16, API.name);
-            response.count_errors(&mut errors);
-            drop(errors);
+            let (response, flushes) = handle(broker, context, version, request).await;
             if acks == ACKS_NONE {
+                pending::count_errors(broker, &response);
                 return match first_error(&response) {
                     Some(error) => Err(Refusal::UnacknowledgedFailure(error)),
                     None => Ok(Reply::None),
                 };
             }
-            let key = ApiKey::Produce as i16;
-            Ok(Reply::Bytes(wire::encode_response(
-                key,
-                version,
-                context.correlation_id,
-                &response,
-            )?))
+            let correlation_id = context.correlation_id;
+            if flushes.is_empty() {
+                let bytes = pending::encode(broker, version, correlation_id, &response)?;
+                return Ok(Reply::Bytes(bytes));
+            }
+            let pending = PendingProduce::new(version, correlation_id, response, flushes);
+            Ok(Reply::WhenFlushed(Box::new(pending)))
         })
     },
 };
@@ -70,8 +76,9 @@ async fn handle(
     context: &RequestContext<'_>,
     version: i16,
     request: ProduceRequest,
-) -> ProduceResponse {
+) -> (ProduceResponse, Flushes) {
     let mut responses = Vec::with_capacity(request.topic_data.len());
+    let mut flushes = Flushes::default();
     for data in request.topic_data {
         let mut answer = TopicProduceResponse::default()
             .with_name(data.name.clone())
@@ -86,7 +93,10 @@ async fn handle(
                     is_transactional: request.transactional_id.is_some(),
                     topic: &topic,
                 };
-                produce.append_all(data.partition_data).await
+                let at = responses.len();
+                produce
+                    .append_all(data.partition_data, at, &mut flushes)
+                    .await
             }
             Err(error) => data
                 .partition_data
@@ -96,14 +106,17 @@ async fn handle(
         };
         responses.push(answer);
     }
-    ProduceResponse::default().with_responses(responses)
+    (
+        ProduceResponse::default().with_responses(responses),
+        flushes,
+    )
 }
 
 fn find_topic(
     broker: &Broker,
     version: i16,
     data: &TopicProduceData,
-) -> Result<std::sync::Arc<Topic>, ResponseError> {
+) -> Result<Arc<Topic>, ResponseError> {
     if version >= 13 {
         broker
             .partitions()
@@ -131,6 +144,8 @@ impl TopicProduce<'_> {
     async fn append_all(
         &self,
         partitions: Vec<PartitionProduceData>,
+        topic_at: usize,
+        flushes: &mut Flushes,
     ) -> Vec<PartitionProduceResponse> {
         self.topic.counters.produce_requested();
         let mut responses = Vec::with_capacity(partitions.len());
@@ -138,7 +153,14 @@ impl TopicProduce<'_> {
             let index = data.index;
             let bytes = data.records.as_ref().map_or(0, Bytes::len);
             responses.push(match self.append(data) {
-                Ok(info) => accept(index, &info),
+                Ok((partition, Produced { info, flush_upto })) => {
+                    match flush_upto {
+                        Some(upto) if self.acks == ACKS_NONE => partition.flush_soon(upto),
+                        Some(upto) => flushes.add((topic_at, responses.len()), partition, upto),
+                        None => {}
+                    }
+                    accept(index, &info)
+                }
                 Err(failure) => {
                     self.tell(index, bytes, &failure);
                     failure.response(index)
@@ -149,7 +171,7 @@ impl TopicProduce<'_> {
         responses
     }
 
-    fn append(&self, data: PartitionProduceData) -> Result<AppendInfo, Failure> {
+    fn append(&self, data: PartitionProduceData) -> Result<(&Arc<Partition>, Produced), Failure> {
         let partition = self.topic.partition(PartitionIndex(data.index))?;
         self.check_request()?;
         let now = self.broker.now();
@@ -167,15 +189,15 @@ impl TopicProduce<'_> {
             .into());
         }
         let (records, bytes) = (batch.header().records_count(), batch.size());
-        let info = partition
-            .append(batch, AppendOrigin::Client, now)
+        let produced = partition
+            .produce(batch, None, self.acks == ACKS_ALL, now)
             .map_err(|error| Failure::of_append(&error, partition))?;
-        if !info.duplicate {
+        if !produced.info.duplicate {
             self.topic
                 .counters
                 .batch_appended(u64::try_from(records).unwrap_or(0), bytes as u64);
         }
-        Ok(info)
+        Ok((partition, produced))
     }
 
     fn check_request(&self) -> Result<(), ResponseError> {

@@ -3,22 +3,33 @@
 //! Requests of a connection are handled one after the other, so answers leave in the order of the requests, and a
 //! client that pipelines has its next frames wait in the socket. A long poll therefore holds up what the same
 //! connection sent after it, as it does in Apache Kafka.
+//!
+//! There is one exception. A Produce whose batches are appended and wait for the disk is *parked*: further Produce
+//! requests, a bounded number of them, are read and appended meanwhile, so that an idempotent producer's five requests
+//! share one flush. Their answers leave in order, too; anything but a Produce waits until all of them have left.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_protocol::api::{self, RequestPrefix};
+use ottla_protocol::messages::ApiKey;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use crate::broker::Broker;
+use crate::handlers::produce::PendingProduce;
 use crate::handlers::{self, Api, Refusal, Reply};
 use crate::network::frame_reader::{Frame, FrameError, FrameReader};
 use crate::network::request::{ConnectionContext, RequestContext, Waited};
 use crate::network::send::Sender;
 use crate::telemetry::{ListenerMetrics, RequestTimes};
+
+/// Requests of one connection that may wait for the disk at a time. The Java client and librdkafka have at most five under
+/// way.
+const MAX_PARKED: usize = 16;
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +57,25 @@ pub struct Connection {
     reader: FrameReader,
     max_idle: Duration,
     metrics: Arc<ListenerMetrics>,
+    parked: VecDeque<Parked>,
+}
+
+/// A Produce that waits for the disk. It keeps its frame, whose memory is charged until the answer has left.
+#[derive(Debug)]
+struct Parked {
+    pending: Box<PendingProduce>,
+    request: Request,
+}
+
+/// What is counted of a request once it is answered.
+#[derive(Debug)]
+struct Request {
+    frame: Frame,
+    prefix: RequestPrefix,
+    api: &'static Api,
+    received: Instant,
+    local: Duration,
+    remote: Duration,
 }
 
 impl Connection {
@@ -79,6 +109,7 @@ impl Connection {
             stream,
             context,
             reader,
+            parked: VecDeque::new(),
         })
     }
 
@@ -106,17 +137,40 @@ impl Connection {
     }
 
     async fn serve(&mut self) -> Closed {
+        let closed = match self.serve_requests().await {
+            Ok(()) => Closed::Shutdown,
+            Err(closed) => closed,
+        };
+        // What was appended is answered, whatever else has ended the connection.
+        match closed {
+            Closed::Send(_) => closed,
+            _ => self.answer_all_parked().await.err().unwrap_or(closed),
+        }
+    }
+
+    async fn serve_requests(&mut self) -> Result<(), Closed> {
         let mut idle = std::pin::pin!(tokio::time::sleep(self.max_idle));
         while !self.broker.shutdown().is_requested() {
-            let frame = match self.next_frame(idle.as_mut()).await {
-                Ok(frame) => frame,
-                Err(closed) => return closed,
-            };
-            if let Err(closed) = self.answer(frame).await {
-                return closed;
-            }
+            let frame = self.next_request(idle.as_mut()).await?;
+            self.answer(frame).await?;
         }
-        Closed::Shutdown
+        Ok(())
+    }
+
+    /// The next frame; parked requests are answered while it does not come.
+    async fn next_request(&mut self, mut idle: std::pin::Pin<&mut Sleep>) -> Result<Frame, Closed> {
+        while let Some(oldest) = self.parked.front() {
+            let flushed = oldest.pending.wait();
+            if self.parked.len() < MAX_PARKED {
+                tokio::select! {
+                    biased;
+                    () = flushed.done() => {}
+                    frame = self.next_frame(idle.as_mut()) => return frame,
+                }
+            }
+            self.answer_parked().await?;
+        }
+        self.next_frame(idle).await
     }
 
     async fn next_frame(&mut self, mut idle: std::pin::Pin<&mut Sleep>) -> Result<Frame, Closed> {
@@ -138,35 +192,97 @@ impl Connection {
         }
     }
 
-    async fn answer(&self, frame: Frame) -> Result<(), Closed> {
+    async fn answer(&mut self, frame: Frame) -> Result<(), Closed> {
         let received = Instant::now();
-        let request_bytes = frame.bytes.len();
         let prefix = RequestPrefix::read(&frame.bytes).ok_or(Refusal::NoHeader)?;
         let api = handlers::find(prefix)?;
-        let (reply, remote) = self.dispatch(api, prefix, frame).await?;
-        let handled = Instant::now();
-        self.send(reply).await.map_err(Closed::Send)?;
-        let times = RequestTimes {
-            local: (handled - received).saturating_sub(remote),
+        if api.key != ApiKey::Produce {
+            self.answer_all_parked().await?;
+        }
+        let (reply, remote) = self.dispatch(api, prefix, &frame).await?;
+        let request = Request {
+            frame,
+            prefix,
+            api,
+            received,
+            local: received.elapsed().saturating_sub(remote),
             remote,
+        };
+        match reply {
+            Reply::WhenFlushed(pending) => {
+                self.broker.telemetry().waiting.produce_begun();
+                self.parked.push_back(Parked { pending, request });
+            }
+            Reply::None => self.count(&request, Instant::now()),
+            reply => {
+                self.answer_all_parked().await?;
+                let handled = Instant::now();
+                self.send(reply).await.map_err(Closed::Send)?;
+                self.count(&request, handled);
+            }
+        }
+        Ok(())
+    }
+
+    async fn answer_all_parked(&mut self) -> Result<(), Closed> {
+        while !self.parked.is_empty() {
+            self.answer_parked().await?;
+        }
+        Ok(())
+    }
+
+    /// Wait for the oldest parked request, and answer it and those behind it that need not wait either, at once.
+    async fn answer_parked(&mut self) -> Result<(), Closed> {
+        let Some(oldest) = self.parked.front() else {
+            return Ok(());
+        };
+        oldest.pending.wait().done().await;
+        let handled = Instant::now();
+        let mut answers = Vec::new();
+        let mut requests = Vec::new();
+        while let Some(parked) = (self.parked).pop_front_if(|next| next.pending.wait().is_done()) {
+            self.broker.telemetry().waiting.produces_ended(1);
+            let bytes = parked.pending.finish(&self.broker)?;
+            let mut request = parked.request;
+            request.remote = handled
+                .saturating_duration_since(request.received)
+                .saturating_sub(request.local);
+            requests.push(request);
+            answers.push(bytes);
+        }
+        let answers = match answers.as_slice() {
+            [one] => one.clone(),
+            several => several.concat().into(),
+        };
+        self.send(Reply::Bytes(answers))
+            .await
+            .map_err(Closed::Send)?;
+        requests
+            .iter()
+            .for_each(|request| self.count(request, handled));
+        Ok(())
+    }
+
+    fn count(&self, request: &Request, handled: Instant) {
+        let times = RequestTimes {
+            local: request.local,
+            remote: request.remote,
             response_send: handled.elapsed(),
             ..RequestTimes::default()
         };
-        let requests = &self.broker.telemetry().requests;
-        requests.request_done(
-            prefix.api_key,
-            api.name,
-            prefix.api_version,
-            request_bytes,
+        self.broker.telemetry().requests.request_done(
+            request.prefix.api_key,
+            request.api.name,
+            request.prefix.api_version,
+            request.frame.bytes.len(),
             &times,
         );
-        Ok(())
     }
 
     async fn send(&self, reply: Reply) -> std::io::Result<()> {
         let sender = Sender::new(&self.stream, self.broker.cold_reads(), self.max_idle);
         match reply {
-            Reply::None => Ok(()),
+            Reply::None | Reply::WhenFlushed(_) => Ok(()),
             Reply::Bytes(bytes) => sender.send_bytes(&bytes).await,
             Reply::Parts(parts) => {
                 let sent = sender.send_parts(parts).await?;
@@ -182,7 +298,7 @@ impl Connection {
         &self,
         api: &Api,
         prefix: RequestPrefix,
-        frame: Frame,
+        frame: &Frame,
     ) -> Result<(Reply, Duration), Refusal> {
         let mut body = frame.bytes.clone();
         // The header of a version that is not known cannot be read beyond its fixed part; only ApiVersions gets here so.
@@ -206,6 +322,8 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        let waiting = &self.broker.telemetry().waiting;
+        waiting.produces_ended(self.parked.len());
         self.metrics.connection_closed();
     }
 }

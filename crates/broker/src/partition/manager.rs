@@ -18,6 +18,7 @@ use crate::metadata::delta::{ChangedTopic, MetadataDelta};
 use crate::metadata::image::{ConfigResource, MetadataImage, PartitionRegistration, TopicImage};
 use crate::metadata::publisher::MetadataPublisher;
 use crate::partition::Partition;
+use crate::partition::flusher::Flusher;
 use crate::partition::topic_rules::TopicRules;
 use crate::telemetry::{Telemetry, TopicCounters};
 
@@ -76,6 +77,7 @@ pub struct PartitionManager {
     clock: Arc<dyn Clock>,
     telemetry: Arc<Telemetry>,
     logs: LogManager,
+    flusher: Arc<Flusher>,
     topics: RwLock<Topics>,
 }
 
@@ -105,11 +107,15 @@ impl PartitionManager {
         };
         let (logs, loaded) = LogManager::open(fs, dirs, &decide, threads, clock.now())?;
         report(&loaded);
+        let flush_threads = usize::try_from(config.ottla.ottla_flush_threads).unwrap_or(1);
+        let flusher = Flusher::start(flush_threads)?;
+        telemetry.add(Arc::clone(flusher.times()) as _);
         let manager = Self {
             config,
             clock,
             telemetry,
             logs,
+            flusher: Arc::new(flusher),
             topics: RwLock::default(),
         };
         for topic in image.topics.iter() {
@@ -138,7 +144,7 @@ impl PartitionManager {
         &self.logs
     }
 
-    /// Flush the logs for which `flush.messages` or `flush.ms` ask for it.
+    /// Flush the logs for which `flush.ms` asks for it.
     pub fn flush_due(&self) {
         self.logs.flush_due(self.clock.now());
     }
@@ -235,6 +241,7 @@ impl PartitionManager {
                     log,
                     epoch,
                     Arc::clone(rules),
+                    Arc::clone(&self.flusher),
                 )))
             }
             Err(error) => {

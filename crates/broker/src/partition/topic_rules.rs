@@ -15,6 +15,8 @@ pub struct TopicRules {
     pub compact: bool,
     /// What batches are stored as (`compression.type`).
     pub codec: TopicCodec,
+    /// What is acknowledged with acks=all is on disk (`ottla.flush.on.acks.all`).
+    pub flush_on_acks_all: bool,
     max_message_bytes: usize,
     max_decompressed_bytes: usize,
     timestamp_type: TimestampType,
@@ -29,6 +31,7 @@ impl TopicRules {
             log: log_config(topic, broker.log.producer_id_expiration_ms.into()),
             compact: topic.cleanup_policy.compact,
             codec: codec(topic),
+            flush_on_acks_all: broker.ottla.ottla_flush_on_acks_all,
             max_message_bytes: bytes(topic.max_message_bytes) as usize,
             max_decompressed_bytes: bytes(broker.ottla.ottla_max_decompressed_message_bytes)
                 as usize,

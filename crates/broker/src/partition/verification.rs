@@ -10,11 +10,12 @@ use std::sync::{MutexGuard, PoisonError};
 
 use ottla_protocol::ids::{ProducerEpoch, ProducerId, Timestamp};
 use ottla_protocol::record::{BatchHeader, ValidBatch};
+use ottla_storage::Log;
 use ottla_storage::append::{AppendInfo, AppendOrigin};
 use ottla_storage::error::AppendError;
 use ottla_storage::producer_state::ProducerState;
 
-use super::Partition;
+use super::{Commit, Partition};
 
 /// Drawn before the coordinator is asked; a marker withdraws it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,12 +55,23 @@ impl Partition {
         guard: Option<VerificationGuard>,
         now: Timestamp,
     ) -> Result<AppendInfo, AppendError> {
-        self.append_if(batch, origin, now, |header, log| {
-            match self.verifications().allow(log.producers(), header, guard) {
-                true => Ok(()),
-                false => Err(AppendError::InvalidTxnState(header.producer_id())),
-            }
-        })
+        let appended = self.append_if(batch, origin, Commit::AtOnce, now, |header, log| {
+            self.check_verified(header, log, guard)
+        });
+        appended.map(|appended| appended.info)
+    }
+
+    /// Whether a transactional batch may be appended; to be called under the log's lock.
+    pub(super) fn check_verified(
+        &self,
+        header: &BatchHeader,
+        log: &Log,
+        guard: Option<VerificationGuard>,
+    ) -> Result<(), AppendError> {
+        match self.verifications().allow(log.producers(), header, guard) {
+            true => Ok(()),
+            false => Err(AppendError::InvalidTxnState(header.producer_id())),
+        }
     }
 
     pub(super) fn withdraw_verification(&self, id: ProducerId) {

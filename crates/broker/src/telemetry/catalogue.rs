@@ -101,6 +101,7 @@ catalogue! {
     LogStartOffset Gauge "kafka_log_log_logstartoffset" ["topic", "partition"] "Log start offset";
     LogEndOffset Gauge "kafka_log_log_logendoffset" ["topic", "partition"] "Log end offset";
     LogSegments Gauge "kafka_log_log_numlogsegments" ["topic", "partition"] "Segments";
+    LogFlushTime Summary "kafka_log_logflushstats_logflushrateandtimems" [] "Flushing a log that somebody waits for, ms";
     OfflineLogDirectoryCount Gauge "kafka_log_logmanager_offlinelogdirectorycount" [] "Failed log directories";
     LogDirFreeBytes Gauge "ottla_log_dir_free_bytes" ["path"] "Space left on the file system of a data directory";
     LogDirTotalBytes Gauge "ottla_log_dir_total_bytes" ["path"] "Size of the file system of a data directory";

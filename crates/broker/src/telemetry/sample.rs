@@ -265,7 +265,7 @@ impl QuorumSample {
 pub struct WaitingSample {
     /// Fetches waiting for records.
     pub fetches: u64,
-    /// Produces waiting for replicas.
+    /// Produces waiting for the disk.
     pub produces: u64,
     /// Incremental fetch sessions.
     pub fetch_sessions: u64,

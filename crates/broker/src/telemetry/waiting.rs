@@ -9,6 +9,7 @@ use super::sample::WaitingSample;
 #[derive(Debug, Default)]
 pub struct WaitingMetrics {
     fetches: AtomicU64,
+    produces: AtomicU64,
 }
 
 /// Held while a request waits.
@@ -22,10 +23,20 @@ impl WaitingMetrics {
         Parked(&self.fetches)
     }
 
+    /// A produce request begins to wait for the disk; [`Self::produces_ended`] must follow.
+    pub fn produce_begun(&self) {
+        self.produces.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// This many produce requests no longer wait.
+    pub fn produces_ended(&self, count: usize) {
+        self.produces.fetch_sub(count as u64, Ordering::Relaxed);
+    }
+
     pub(super) fn collect(&self, page: &mut Page) {
-        let fetches = self.fetches.load(Ordering::Relaxed);
         WaitingSample {
-            fetches,
+            fetches: self.fetches.load(Ordering::Relaxed),
+            produces: self.produces.load(Ordering::Relaxed),
             ..WaitingSample::default()
         }
         .write(page);
