@@ -76,6 +76,11 @@ impl Client {
             .expect("the broker reads");
     }
 
+    /// Close the sending half: no more requests come.
+    pub async fn end_sending(&mut self) {
+        self.stream.shutdown().await.expect("a live socket");
+    }
+
     /// The next response without its length, or `None` when the broker has closed the connection.
     pub async fn receive_raw(&mut self) -> Option<Bytes> {
         let length = self.stream.read_u32().await.ok()? as usize;

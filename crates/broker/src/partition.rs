@@ -368,7 +368,7 @@ mod tests {
             .create(&id, None, LogConfig::default(), now)
             .unwrap();
         let rules = TopicRules::new(&TopicConfig::default(), &BrokerConfig::default());
-        let flusher = Arc::new(Flusher::start(1).unwrap());
+        let flusher = Arc::new(Flusher::start(1, Arc::new(crate::clock::SystemClock)).unwrap());
         Partition::new(
             id,
             TopicId::METADATA,

@@ -2,10 +2,11 @@
 //!
 //! A task owns its shard. It takes requests from a bounded mailbox, fires deadlines, and carries out effects: append
 //! the records to the partition, replay them, tell the shard. With one replica what is appended is committed, so that
-//! answers leave right after the records they wait for. A shard that is being loaded answers
+//! answers leave right after the records they wait for; or once these are on disk, while
+//! `ottla.flush.on.acks.all` is on. The shard goes on meanwhile, and all answers that wait share the next flush. A shard that is being loaded answers
 //! COORDINATOR_LOAD_IN_PROGRESS, one that could not be loaded NOT_COORDINATOR.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -26,6 +27,7 @@ use super::shard::{
 };
 use crate::clock::Clock;
 use crate::partition::Partition;
+use crate::partition::group_commit::FlushWait;
 use crate::partition::manager::Topic;
 use crate::shutdown::Shutdown;
 
@@ -99,6 +101,9 @@ impl<S: Shard> Shards<S> {
                     start: Arc::clone(&outside.start),
                     waiting: HashMap::new(),
                     next_reply: 0,
+                    end: Offset(0),
+                    unflushed: VecDeque::new(),
+                    flush: None,
                 };
                 let (loading, loaders) = (Arc::clone(&state), Arc::clone(&loaders));
                 let shutdown = outside.shutdown.clone();
@@ -187,6 +192,18 @@ struct ShardTask<S: Shard> {
     start: StartWork<S::Work>,
     waiting: HashMap<u64, oneshot::Sender<S::Response>>,
     next_reply: u64,
+    /// End of what this task has loaded and appended.
+    end: Offset,
+    /// Answers that wait until everything below an offset is on disk, in order.
+    unflushed: VecDeque<Unflushed<S>>,
+    /// The flush under way for the first of them.
+    flush: Option<FlushWait>,
+}
+
+struct Unflushed<S: Shard> {
+    upto: Offset,
+    answer: oneshot::Sender<S::Response>,
+    response: S::Response,
 }
 
 impl<S: Shard> ShardTask<S> {
@@ -203,6 +220,7 @@ impl<S: Shard> ShardTask<S> {
                 if loaded != loader::Loaded::default() {
                     tracing::info!(partition = %id, records = loaded.records, unknown = loaded.unknown, entries = task.shard.entry_count(), "{} loaded", S::KIND);
                 }
+                task.end = task.partition.reader().log_end_offset();
                 task.shard.handle_loaded(task.now());
                 task.settle();
                 state.store(ACTIVE, Ordering::Release);
@@ -230,7 +248,9 @@ impl<S: Shard> ShardTask<S> {
             }
             let deadline = self.shard.poll_timeout();
             let wait_ms = deadline.map_or(u64::MAX / 2, |at| at.0 - now.steady.0);
+            let flush = self.flush.clone();
             tokio::select! {
+                () = flushed(flush.as_ref()), if flush.is_some() => self.answer_flushed(),
                 call = calls.recv() => match call {
                     Some((request, answer)) => self.handle(request, answer),
                     None => return,
@@ -277,13 +297,55 @@ impl<S: Shard> ShardTask<S> {
                 }
                 Effect::Reply { to, response } => {
                     if let Some(answer) = self.waiting.remove(&to.0) {
-                        // The client may have gone.
-                        let _ = answer.send(response);
+                        self.answer(answer, response);
                     }
                 }
                 Effect::Start(work) => (self.start)(self.index, work),
             }
         }
+    }
+
+    /// Answer once everything appended so far is on disk, if it has to be.
+    fn answer(&mut self, answer: oneshot::Sender<S::Response>, response: S::Response) {
+        let upto = self.end;
+        if !self.partition.rules().coordinator_flushes() || self.partition.is_flushed(upto) {
+            // The client may have gone.
+            let _ = answer.send(response);
+            return;
+        }
+        self.unflushed.push_back(Unflushed {
+            upto,
+            answer,
+            response,
+        });
+        if self.flush.is_none() {
+            self.flush_for_answers();
+        }
+    }
+
+    /// Begin one flush for all answers that wait.
+    fn flush_for_answers(&mut self) {
+        self.flush = self.unflushed.back().map(|last| {
+            let wait = FlushWait::default();
+            self.partition.flush_upto(last.upto, &wait);
+            wait
+        });
+    }
+
+    /// A flush is over: send the answers that waited for it. If it has failed they are dropped, so that those who asked
+    /// are told NOT_COORDINATOR: nobody knows whether the records are on disk.
+    fn answer_flushed(&mut self) {
+        let partition = Arc::clone(&self.partition);
+        if (self.unflushed.front()).is_some_and(|first| !partition.is_flushed(first.upto)) {
+            tracing::error!(partition = %partition.id, "{} cannot be flushed", S::KIND);
+            self.unflushed.clear();
+        }
+        while let Some(waited) =
+            (self.unflushed).pop_front_if(|next| partition.is_flushed(next.upto))
+        {
+            let _ = waited.answer.send(waited.response);
+        }
+        self.flush_for_answers();
     }
 
     /// Append the records as one batch and replay them.
@@ -312,7 +374,9 @@ impl<S: Shard> ShardTask<S> {
                 now,
             ),
         };
-        let first = appended.map_err(|error| self.failure(&error))?.base_offset;
+        let appended = appended.map_err(|error| self.failure(&error))?;
+        let first = appended.base_offset;
+        self.end = appended.last_offset.plus(1);
         for (at, record) in (0..).zip(records) {
             let mut origin = RecordOrigin::at(Offset(first.0 + at));
             if let Some(producer) = producer {
@@ -332,9 +396,11 @@ impl<S: Shard> ShardTask<S> {
         let now = self.clock.now();
         let batch = marker.batch(producer.id, producer.epoch, now);
         let batch = batch.map_err(|_| AppendFailure::Storage)?;
-        self.partition
+        let appended = self
+            .partition
             .append(batch, AppendOrigin::Coordinator, now)
             .map_err(|error| self.failure(&error))?;
+        self.end = appended.last_offset.plus(1);
         self.shard
             .replay_end_transaction(producer.id, marker.committed);
         Ok(())
@@ -359,5 +425,11 @@ impl<S: Shard> ShardTask<S> {
             wall: self.clock.now(),
             steady: Deadline(u64::try_from(steady).unwrap_or(u64::MAX)),
         }
+    }
+}
+
+async fn flushed(flush: Option<&FlushWait>) {
+    if let Some(flush) = flush {
+        flush.done().await;
     }
 }

@@ -5,25 +5,25 @@
 //! parallel: syncs that wait for the disk together cost little more than one. The runtime's workers never wait here.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Instant;
 
+use crate::clock::Clock;
 use crate::partition::Partition;
 use crate::telemetry::histogram::Histogram;
 use crate::telemetry::{Collect, Name, Page};
 
 /// The way to the threads; they end when it is dropped.
-#[derive(Debug)]
 pub struct Flusher(Arc<Shared>);
 
-#[derive(Debug)]
 struct Shared {
     queue: Mutex<Queue>,
     work: Condvar,
     max_threads: usize,
+    clock: Arc<dyn Clock>,
     times: Arc<FlushTimes>,
 }
 
@@ -44,11 +44,12 @@ impl Flusher {
     ///
     /// # Errors
     /// There is not even one thread to be had.
-    pub fn start(max_threads: usize) -> io::Result<Self> {
+    pub fn start(max_threads: usize, clock: Arc<dyn Clock>) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             work: Condvar::new(),
             max_threads,
+            clock,
             times: Arc::default(),
         });
         shared.spawn(&mut shared.lock())?;
@@ -75,6 +76,14 @@ impl Flusher {
     }
 }
 
+impl fmt::Debug for Flusher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flusher")
+            .field("queue", &self.0.queue)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Drop for Flusher {
     fn drop(&mut self) {
         self.0.lock().stopped = true;
@@ -93,11 +102,11 @@ impl Shared {
 
     fn run(&self) {
         while let Some(partition) = self.next() {
-            let started = Instant::now();
+            let started = self.clock.monotonic();
             // A defect in one flush must not leave the producers of all other partitions waiting.
             let again = catch_unwind(AssertUnwindSafe(|| partition.flush()));
             let again = again.unwrap_or_else(|_| partition.flush_failed());
-            self.times.0.record_time(started.elapsed());
+            (self.times.0).record_time(self.clock.monotonic().saturating_sub(started));
             if again {
                 let mut queue = self.lock();
                 queue.partitions.push_back(partition);

@@ -108,7 +108,7 @@ impl PartitionManager {
         let (logs, loaded) = LogManager::open(fs, dirs, &decide, threads, clock.now())?;
         report(&loaded);
         let flush_threads = usize::try_from(config.ottla.ottla_flush_threads).unwrap_or(1);
-        let flusher = Flusher::start(flush_threads)?;
+        let flusher = Flusher::start(flush_threads, Arc::clone(&clock))?;
         telemetry.add(Arc::clone(flusher.times()) as _);
         let manager = Self {
             config,

@@ -44,6 +44,11 @@ impl TopicRules {
         }
     }
 
+    /// Whether a coordinator's records must be on disk before it answers: they are written as if with acks=all.
+    pub fn coordinator_flushes(&self) -> bool {
+        self.flush_on_acks_all || self.log.flush_messages < i64::MAX
+    }
+
     /// The rules for a batch that comes in at `now` by a Produce request of `version`.
     pub fn batch_rules(&self, version: i16, now: Timestamp) -> BatchRules {
         BatchRules {
