@@ -10,3 +10,4 @@ mod offsets;
 mod produce_and_fetch;
 mod restart;
 mod topics;
+mod transactions;

@@ -5,6 +5,7 @@
 pub mod client;
 pub mod process;
 pub mod records;
+pub mod transactions;
 
 use std::net::SocketAddr;
 use std::path::Path;

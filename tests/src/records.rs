@@ -73,6 +73,18 @@ pub fn idempotent(id: i64, epoch: i16, sequence: i32, values: &[&str]) -> Bytes 
     )
 }
 
+/// A batch of a transactional producer.
+pub fn transactional(id: i64, epoch: i16, sequence: i32, values: &[&str]) -> Bytes {
+    let builder = BatchBuilder::new()
+        .producer(ProducerId(id), ProducerEpoch(epoch), Sequence(sequence))
+        .transactional();
+    let now = now_ms();
+    build(
+        builder,
+        &values.iter().map(|value| (now, *value)).collect::<Vec<_>>(),
+    )
+}
+
 /// A transaction marker, which no client may write.
 pub fn control() -> Bytes {
     let marker = EndTxnMarker {

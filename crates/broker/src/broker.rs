@@ -15,6 +15,9 @@ use crate::broker::samples::BrokerSamples;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{BrokerConfig, Endpoint, SecurityProtocol};
 use crate::coordinator::runtime::{GroupCoordinator, group_config};
+use crate::coordinator::transaction::coordinator::{
+    Surroundings, TransactionCoordinator, transaction_config,
+};
 use crate::housekeeping;
 use crate::metadata::publisher::{MetadataError, RunningController};
 use crate::metadata::service::MetadataService;
@@ -45,6 +48,7 @@ pub struct Broker {
     metadata: MetadataService,
     partitions: Arc<PartitionManager>,
     groups: Arc<GroupCoordinator>,
+    transactions: Arc<TransactionCoordinator>,
 }
 
 impl Broker {
@@ -91,6 +95,11 @@ impl Broker {
     /// The coordinator of consumer groups.
     pub fn groups(&self) -> &GroupCoordinator {
         &self.groups
+    }
+
+    /// The coordinator of transactions.
+    pub fn transactions(&self) -> &TransactionCoordinator {
+        &self.transactions
     }
 }
 
@@ -214,9 +223,11 @@ impl RunningBroker {
             dirs.into_log_dirs(),
             controller.image(),
         )?);
+        let max_content =
+            usize::try_from(config.ottla.ottla_max_decompressed_message_bytes).unwrap_or(0);
         let groups = Arc::new(GroupCoordinator::new(
             group_config(&config.groups),
-            usize::try_from(config.ottla.ottla_max_decompressed_message_bytes).unwrap_or(0),
+            max_content,
             controller.image(),
             Arc::clone(&partitions),
             Arc::clone(&clock),
@@ -239,6 +250,17 @@ impl RunningBroker {
             client,
             broker_epoch,
         );
+        let transactions = TransactionCoordinator::new(Surroundings {
+            config: Arc::new(transaction_config(&config.transactions)),
+            max_content,
+            metadata: Arc::clone(&metadata.cache),
+            producer_ids: Arc::clone(&metadata.producer_ids),
+            partitions: Arc::clone(&partitions),
+            groups: Arc::clone(&groups),
+            clock: Arc::clone(&clock),
+            shutdown: shutdown.clone(),
+        });
+        transactions.start();
         let broker = Arc::new(Broker {
             limits: NetworkLimits::new(&config),
             cold_reads: ColdReads::new(
@@ -252,6 +274,7 @@ impl RunningBroker {
             metadata,
             partitions,
             groups,
+            transactions,
         });
         broker.telemetry.add(Arc::new(BrokerSamples::new(&broker)));
         housekeeping::start(&broker);

@@ -10,3 +10,4 @@ pub mod record;
 pub mod runtime;
 pub mod shard;
 pub mod shards;
+pub mod transaction;

@@ -14,6 +14,8 @@ use crate::network::request::RequestContext;
 use crate::network::send::Part;
 pub use response_errors::ResponseErrors;
 
+pub mod add_offsets_to_txn;
+pub mod add_partitions_to_txn;
 pub mod alter_configs;
 pub mod api_versions;
 pub mod authorized_operations;
@@ -26,9 +28,12 @@ pub mod delete_topics;
 pub mod describe_cluster;
 pub mod describe_configs;
 pub mod describe_groups;
+pub mod describe_producers;
 pub mod describe_quorum;
 pub mod describe_topic_partitions;
+pub mod describe_transactions;
 pub mod elect_leaders;
+pub mod end_txn;
 pub mod error_code;
 pub mod fetch;
 pub mod find_coordinator;
@@ -36,11 +41,13 @@ pub mod group_request;
 pub mod heartbeat;
 pub mod incremental_alter_configs;
 pub mod init_producer_id;
+pub mod internal_topics;
 pub mod join_group;
 pub mod leave_group;
 pub mod list_groups;
 pub mod list_offsets;
 pub mod list_partition_reassignments;
+pub mod list_transactions;
 pub mod metadata;
 pub mod nodes;
 pub mod offset_commit;
@@ -50,6 +57,9 @@ mod partition_view;
 pub mod produce;
 mod response_errors;
 pub mod sync_group;
+pub mod transaction_request;
+pub mod txn_offset_commit;
+pub mod write_txn_markers;
 
 /// One Kafka API whose answer is a plain message.
 pub trait Handler {
@@ -159,6 +169,11 @@ pub static APIS: &[Api] = &[
     api::<create_topics::CreateTopics>(ApiKey::CreateTopics),
     api::<delete_topics::DeleteTopics>(ApiKey::DeleteTopics),
     api::<init_producer_id::InitProducerId>(ApiKey::InitProducerId),
+    api::<add_partitions_to_txn::AddPartitionsToTxn>(ApiKey::AddPartitionsToTxn),
+    api::<add_offsets_to_txn::AddOffsetsToTxn>(ApiKey::AddOffsetsToTxn),
+    api::<end_txn::EndTxn>(ApiKey::EndTxn),
+    api::<write_txn_markers::WriteTxnMarkers>(ApiKey::WriteTxnMarkers),
+    api::<txn_offset_commit::TxnOffsetCommit>(ApiKey::TxnOffsetCommit),
     api::<describe_configs::DescribeConfigs>(ApiKey::DescribeConfigs),
     api::<alter_configs::AlterConfigs>(ApiKey::AlterConfigs),
     api::<create_partitions::CreatePartitions>(ApiKey::CreatePartitions),
@@ -171,6 +186,9 @@ pub static APIS: &[Api] = &[
     api::<describe_quorum::DescribeQuorum>(ApiKey::DescribeQuorum),
     api::<offset_delete::OffsetDelete>(ApiKey::OffsetDelete),
     api::<describe_cluster::DescribeCluster>(ApiKey::DescribeCluster),
+    api::<describe_producers::DescribeProducers>(ApiKey::DescribeProducers),
+    api::<describe_transactions::DescribeTransactions>(ApiKey::DescribeTransactions),
+    api::<list_transactions::ListTransactions>(ApiKey::ListTransactions),
     api::<consumer_group_heartbeat::ConsumerGroupHeartbeat>(ApiKey::ConsumerGroupHeartbeat),
     api::<consumer_group_describe::ConsumerGroupDescribe>(ApiKey::ConsumerGroupDescribe),
     api::<describe_topic_partitions::DescribeTopicPartitions>(ApiKey::DescribeTopicPartitions),

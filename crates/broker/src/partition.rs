@@ -23,6 +23,7 @@ use crate::partition::waiters::Waiters;
 pub mod flusher;
 pub mod group_commit;
 pub mod manager;
+mod producers;
 pub mod topic_rules;
 pub mod verification;
 pub mod waiters;

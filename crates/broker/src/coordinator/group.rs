@@ -11,6 +11,7 @@ pub mod message;
 pub mod offsets;
 pub mod records;
 pub mod topics;
+pub mod transactional_offsets;
 
 mod classic;
 mod consumer;
@@ -380,6 +381,9 @@ impl Shard for GroupShard {
                 let response = self.describe(origin.version, &ids);
                 self.core.reply(reply_to, response);
             }
+            GroupRequest::EndTransaction(producer, marker) => {
+                self.end_transaction(producer, marker, reply_to);
+            }
             GroupRequest::Heartbeat(request) => {
                 let code = self
                     .heartbeat(&request)
@@ -411,6 +415,9 @@ impl Shard for GroupShard {
             }
             GroupRequest::PartitionsDeleted(gone) => self.delete_partitions(&gone, reply_to),
             GroupRequest::SyncGroup(request) => self.sync(&request, reply_to),
+            GroupRequest::TxnOffsetCommit(producer, request) => {
+                self.commit_transactional(producer, &request, reply_to);
+            }
         }
     }
 

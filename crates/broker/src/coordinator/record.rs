@@ -63,6 +63,9 @@ pub enum DecodeError {
     /// A string is not UTF-8.
     #[error("a string is not UTF-8")]
     NotUtf8,
+    /// A transaction in a state that is never written.
+    #[error("unknown state {0} of a transaction")]
+    UnknownState(i8),
     /// A type this release does not know; the record can be passed over.
     #[error("unknown record type {0}")]
     UnknownType(i16),

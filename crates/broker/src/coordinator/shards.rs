@@ -194,7 +194,7 @@ struct ShardTask<S: Shard> {
     next_reply: u64,
     /// End of what this task has loaded and appended.
     end: Offset,
-    /// Answers that wait until everything below an offset is on disk, in order.
+    /// Answers and work that wait until everything below an offset is on disk, in order.
     unflushed: VecDeque<Unflushed<S>>,
     /// The flush under way for the first of them.
     flush: Option<FlushWait>,
@@ -202,8 +202,13 @@ struct ShardTask<S: Shard> {
 
 struct Unflushed<S: Shard> {
     upto: Offset,
-    answer: oneshot::Sender<S::Response>,
-    response: S::Response,
+    outcome: Outcome<S>,
+}
+
+/// What leaves a shard.
+enum Outcome<S: Shard> {
+    Answer(oneshot::Sender<S::Response>, S::Response),
+    Work(S::Work),
 }
 
 impl<S: Shard> ShardTask<S> {
@@ -297,29 +302,33 @@ impl<S: Shard> ShardTask<S> {
                 }
                 Effect::Reply { to, response } => {
                     if let Some(answer) = self.waiting.remove(&to.0) {
-                        self.answer(answer, response);
+                        self.let_out(Outcome::Answer(answer, response));
                     }
                 }
-                Effect::Start(work) => (self.start)(self.index, work),
+                Effect::Start(work) => self.let_out(Outcome::Work(work)),
             }
         }
     }
 
-    /// Answer once everything appended so far is on disk, if it has to be.
-    fn answer(&mut self, answer: oneshot::Sender<S::Response>, response: S::Response) {
+    /// Answer or begin work once everything appended so far is on disk, if it has to be.
+    fn let_out(&mut self, outcome: Outcome<S>) {
         let upto = self.end;
         if !self.partition.rules().coordinator_flushes() || self.partition.is_flushed(upto) {
-            // The client may have gone.
-            let _ = answer.send(response);
-            return;
+            return self.carry_out(outcome);
         }
-        self.unflushed.push_back(Unflushed {
-            upto,
-            answer,
-            response,
-        });
+        self.unflushed.push_back(Unflushed { upto, outcome });
         if self.flush.is_none() {
             self.flush_for_answers();
+        }
+    }
+
+    fn carry_out(&self, outcome: Outcome<S>) {
+        match outcome {
+            Outcome::Answer(answer, response) => {
+                // The client may have gone.
+                let _ = answer.send(response);
+            }
+            Outcome::Work(work) => (self.start)(self.index, work),
         }
     }
 
@@ -343,7 +352,7 @@ impl<S: Shard> ShardTask<S> {
         while let Some(waited) =
             (self.unflushed).pop_front_if(|next| partition.is_flushed(next.upto))
         {
-            let _ = waited.answer.send(waited.response);
+            self.carry_out(waited.outcome);
         }
         self.flush_for_answers();
     }

@@ -120,10 +120,10 @@ fn supported_features(version: i16) -> Vec<SupportedFeatureKey> {
         .collect()
 }
 
-/// The log of a cluster may finalize these, but what they promise is not all here yet: transactions are missing, and so
-/// is the change of a live group from one protocol to the other.
+/// The log of a cluster may finalize `group.version`, but what it promises is not all here yet: the change of a live
+/// group from one protocol to the other is missing.
 fn is_announced(feature: &str) -> bool {
-    !matches!(feature, "group.version" | "transaction.version")
+    feature != "group.version"
 }
 
 /// Letters, digits, dots and dashes, with a letter or digit at both ends (`ApiVersionsRequest.isValid`).

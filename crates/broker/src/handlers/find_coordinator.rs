@@ -1,24 +1,21 @@
 //! FindCoordinator: which broker looks after a group or a transactional id.
 //!
-//! Versions 0-6. The first question after a group creates `__consumer_offsets`. There is no transaction coordinator
-//! yet: COORDINATOR_NOT_AVAILABLE, upon which clients ask again later. v1: transactional ids. v4: several keys at
+//! Versions 0-6. The first question after a group creates `__consumer_offsets`, the first after a transactional id
+//! `__transaction_state`. v1: transactional ids. v4: several keys at
 //! once. v6: share groups, which this broker does not have: INVALID_REQUEST, as Kafka answers where they are off.
 
 use std::ops::RangeInclusive;
 
 use super::Handler;
+use super::internal_topics;
 use super::nodes::{Node, nodes};
 use crate::broker::Broker;
-use crate::coordinator::runtime::OFFSETS_TOPIC;
 use crate::metadata::controller::error_text;
 use crate::network::request::RequestContext;
 use ottla_protocol::ResponseError;
 use ottla_protocol::kafka_protocol::protocol::StrBytes;
-use ottla_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use ottla_protocol::messages::find_coordinator_response::Coordinator;
-use ottla_protocol::messages::{
-    BrokerId, CreateTopicsRequest, FindCoordinatorRequest, FindCoordinatorResponse,
-};
+use ottla_protocol::messages::{BrokerId, FindCoordinatorRequest, FindCoordinatorResponse};
 
 /// `CoordinatorType.GROUP`.
 const GROUP: i8 = 0;
@@ -45,66 +42,23 @@ impl Handler for FindCoordinator {
         request: FindCoordinatorRequest,
     ) -> FindCoordinatorResponse {
         let found = match request.key_type {
-            GROUP => group_coordinator(broker, context).await,
-            TRANSACTION => Err(ResponseError::CoordinatorNotAvailable),
+            GROUP => internal_topics::start_groups(broker).await,
+            TRANSACTION => internal_topics::start_transactions(broker).await,
             _ => Err(ResponseError::InvalidRequest),
         };
+        let found = found.and_then(|()| this_broker(broker, context));
         answer(version, &request, &found)
     }
 }
 
 /// Every group's coordinator is this broker.
-async fn group_coordinator(
-    broker: &Broker,
-    context: &RequestContext<'_>,
-) -> Result<Node, ResponseError> {
-    if !broker.groups().start() {
-        create_offsets_topic(broker).await?;
-        if !broker.groups().start() {
-            return Err(ResponseError::CoordinatorNotAvailable);
-        }
-    }
+/// This broker: it coordinates everything.
+fn this_broker(broker: &Broker, context: &RequestContext<'_>) -> Result<Node, ResponseError> {
     let metadata = broker.metadata();
     let mut nodes = nodes(metadata, &metadata.image(), context.connection, true).into_iter();
     nodes
         .find(|node| node.id == metadata.node_id())
         .ok_or(ResponseError::CoordinatorNotAvailable)
-}
-
-/// Two clients may ask at once: the second is told that the topic exists, which is as good.
-async fn create_offsets_topic(broker: &Broker) -> Result<(), ResponseError> {
-    let settings = &broker.config().groups;
-    let brokers = broker.metadata().image().cluster.brokers().len();
-    let replicas = usize::try_from(settings.offsets_topic_replication_factor).unwrap_or(1);
-    let config = |name: &'static str, value: String| {
-        CreatableTopicConfig::default()
-            .with_name(StrBytes::from_static_str(name))
-            .with_value(Some(StrBytes::from_string(value)))
-    };
-    let topic = CreatableTopic::default()
-        .with_name(StrBytes::from_static_str(OFFSETS_TOPIC).into())
-        .with_num_partitions(settings.offsets_topic_num_partitions)
-        .with_replication_factor(i16::try_from(replicas.min(brokers)).unwrap_or(1))
-        .with_configs(vec![
-            config("cleanup.policy", "compact".into()),
-            config("compression.type", "producer".into()),
-            config(
-                "segment.bytes",
-                settings.offsets_topic_segment_bytes.to_string(),
-            ),
-        ]);
-    let request = CreateTopicsRequest::default().with_topics(vec![topic]);
-    let response = broker.metadata().controller.create_topics(request).await;
-    let response = response.map_err(|_| ResponseError::CoordinatorNotAvailable)?;
-    let code = response.topics.first().map_or(0, |topic| topic.error_code);
-    if code == 0 || code == ResponseError::TopicAlreadyExists.code() {
-        return Ok(());
-    }
-    tracing::error!(
-        code,
-        "{OFFSETS_TOPIC} cannot be created: groups are not served"
-    );
-    Err(ResponseError::CoordinatorNotAvailable)
 }
 
 /// Answer a request: all keys of one kind have the same coordinator.

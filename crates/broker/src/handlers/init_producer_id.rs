@@ -1,21 +1,26 @@
 //! InitProducerId: an id for a producer that wants its retries recognised.
 //!
 //! Versions 0-5. Without a transactional id the answer is always a new id with epoch 0, also to a producer that names
-//! the one it had (KIP-360): so does Kafka. Transactional producers are sent to look for their coordinator, which
-//! does not exist yet. v3: the producer names its id and epoch. v6 (two-phase commit) is not served.
+//! the one it had (KIP-360): so does Kafka. With one it is the transaction coordinator's, which bumps the epoch and
+//! thereby fences whoever had the one before. v3: the producer names its id and epoch; v4 knows PRODUCER_FENCED; v5
+//! TRANSACTION_ABORTABLE. v6 (two-phase commit) is not served.
 
 use std::ops::RangeInclusive;
 
 use ottla_protocol::ResponseError;
+use ottla_protocol::ids::{self, ProducerEpoch};
 use ottla_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse, ProducerId};
 
 use super::Handler;
+use super::transaction_request::fenced_before;
 use crate::broker::Broker;
 use crate::metadata::service::MetadataService;
 use crate::network::request::RequestContext;
 
 /// "None", of an id and of an epoch.
 const NONE: i16 = -1;
+/// First version that knows PRODUCER_FENCED.
+const FENCED_FROM: i16 = 4;
 
 /// The API.
 #[derive(Debug)]
@@ -29,22 +34,42 @@ impl Handler for InitProducerId {
     async fn handle(
         broker: &Broker,
         _: &RequestContext<'_>,
-        _: i16,
+        version: i16,
         request: InitProducerIdRequest,
     ) -> InitProducerIdResponse {
-        answer(broker.metadata(), &request).await
+        let transactional_id = request.transactional_id.as_deref();
+        let Some(id) = transactional_id.filter(|id| !id.is_empty()) else {
+            return answer(broker.metadata(), &request).await;
+        };
+        let initialized = match named_producer(&request) {
+            Ok(expected) => {
+                let timeout_ms = request.transaction_timeout_ms;
+                let transactions = broker.transactions();
+                transactions
+                    .initialize(id.as_str().into(), timeout_ms, expected)
+                    .await
+            }
+            Err(error) => Err(error),
+        };
+        respond(initialized.map_err(|error| fenced_before(error, version, FENCED_FROM)))
     }
 }
 
-/// Answer a request.
+/// Answer a request of a producer that is not transactional.
 pub(crate) async fn answer(
     metadata: &MetadataService,
     request: &InitProducerIdRequest,
 ) -> InitProducerIdResponse {
-    match producer_id(metadata, request).await {
-        Ok(id) => InitProducerIdResponse::default()
-            .with_producer_id(ProducerId(id))
-            .with_producer_epoch(0),
+    respond(producer_id(metadata, request).await)
+}
+
+fn respond(
+    given: Result<(ids::ProducerId, ProducerEpoch), ResponseError>,
+) -> InitProducerIdResponse {
+    match given {
+        Ok((id, epoch)) => InitProducerIdResponse::default()
+            .with_producer_id(ProducerId(id.0))
+            .with_producer_epoch(epoch.0),
         Err(error) => InitProducerIdResponse::default()
             .with_error_code(error.code())
             .with_producer_id(ProducerId(i64::from(NONE)))
@@ -55,16 +80,25 @@ pub(crate) async fn answer(
 async fn producer_id(
     metadata: &MetadataService,
     request: &InitProducerIdRequest,
-) -> Result<i64, ResponseError> {
-    let has_id = request.producer_id.0 != i64::from(NONE);
-    let has_epoch = request.producer_epoch != NONE;
-    if has_id != has_epoch {
+) -> Result<(ids::ProducerId, ProducerEpoch), ResponseError> {
+    named_producer(request)?;
+    if request.transactional_id.is_some() {
         return Err(ResponseError::InvalidRequest);
     }
-    match &request.transactional_id {
-        None => metadata.producer_ids.next_id().await.map(|id| id.0),
-        Some(id) if id.is_empty() => Err(ResponseError::InvalidRequest),
-        Some(_) => Err(ResponseError::NotCoordinator),
+    let id = metadata.producer_ids.next_id().await?;
+    Ok((id, ProducerEpoch(0)))
+}
+
+/// The id and epoch that the producer says it had: both, or neither.
+fn named_producer(
+    request: &InitProducerIdRequest,
+) -> Result<Option<(ids::ProducerId, ProducerEpoch)>, ResponseError> {
+    let id = ids::ProducerId(request.producer_id.0);
+    let epoch = ProducerEpoch(request.producer_epoch);
+    match (id == ids::ProducerId::NONE, epoch == ProducerEpoch::NONE) {
+        (true, true) => Ok(None),
+        (false, false) => Ok(Some((id, epoch))),
+        _ => Err(ResponseError::InvalidRequest),
     }
 }
 
@@ -134,7 +168,6 @@ mod tests {
             (idempotent().with_producer_id(ProducerId(5)), 42),
             (idempotent().with_producer_epoch(5), 42),
             (named(""), 42),
-            (named("tx"), 16),
         ] {
             let response = answer(&metadata, &request).await;
             assert_eq!(

@@ -20,14 +20,16 @@ use ottla_protocol::messages::produce_request::{PartitionProduceData, TopicProdu
 use ottla_protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
 };
-use ottla_protocol::messages::{ApiKey, ProduceRequest, ProduceResponse};
-use ottla_protocol::record::{InvalidBatch, ValidBatch};
+use ottla_protocol::messages::{ApiKey, ProduceRequest, ProduceResponse, TransactionalId};
+use ottla_protocol::record::{BatchHeader, InvalidBatch, ValidBatch};
 use ottla_storage::append::AppendInfo;
 use ottla_storage::error::AppendError;
 
 use self::pending::Flushes;
+use super::transaction_request::{self, Joining, Leave, is_passing};
 use super::{Answer, Api, Refusal, Reply, error_code};
 use crate::broker::Broker;
+use crate::coordinator::transaction::message::Producer;
 use crate::network::request::RequestContext;
 use crate::partition::manager::Topic;
 use crate::partition::{Partition, Produced};
@@ -36,6 +38,11 @@ use crate::telemetry::topic::Refusal as Refused;
 mod pending;
 
 pub use pending::PendingProduce;
+
+/// First version that knows TRANSACTION_ABORTABLE.
+const ABORTABLE_FROM: i16 = 11;
+/// First version whose batches make their partitions part of the transaction.
+const JOINS_FROM: i16 = 12;
 
 const ACKS_NONE: i16 = 0;
 const ACKS_ALL: i16 = -1;
@@ -90,7 +97,7 @@ async fn handle(
                     context,
                     version,
                     acks: request.acks,
-                    is_transactional: request.transactional_id.is_some(),
+                    transactional_id: request.transactional_id.as_ref(),
                     topic: &topic,
                 };
                 let at = responses.len();
@@ -136,7 +143,7 @@ struct TopicProduce<'a> {
     context: &'a RequestContext<'a>,
     version: i16,
     acks: i16,
-    is_transactional: bool,
+    transactional_id: Option<&'a TransactionalId>,
     topic: &'a Topic,
 }
 
@@ -152,7 +159,7 @@ impl TopicProduce<'_> {
         for data in partitions {
             let index = data.index;
             let bytes = data.records.as_ref().map_or(0, Bytes::len);
-            responses.push(match self.append(data) {
+            responses.push(match self.append(data).await {
                 Ok((partition, Produced { info, flush_upto })) => {
                     match flush_upto {
                         Some(upto) if self.acks == ACKS_NONE => partition.flush_soon(upto),
@@ -171,7 +178,10 @@ impl TopicProduce<'_> {
         responses
     }
 
-    fn append(&self, data: PartitionProduceData) -> Result<(&Arc<Partition>, Produced), Failure> {
+    async fn append(
+        &self,
+        data: PartitionProduceData,
+    ) -> Result<(&Arc<Partition>, Produced), Failure> {
         let partition = self.topic.partition(PartitionIndex(data.index))?;
         self.check_request()?;
         let now = self.broker.now();
@@ -179,18 +189,14 @@ impl TopicProduce<'_> {
         let rules = partition.rules().batch_rules(self.version, now);
         let batch = ValidBatch::check(records, &rules)
             .map_err(|invalid| Failure::of_batch(&invalid, partition))?;
-        if batch.header().is_transactional() {
-            // Nobody may use an id that was not given; and a producer of a transaction is made known by a transaction
-            // coordinator, which there is none of yet.
-            return Err(match self.is_transactional {
-                false => ResponseError::TransactionalIdAuthorizationFailed,
-                true => ResponseError::InvalidTxnState,
-            }
-            .into());
-        }
         let (records, bytes) = (batch.header().records_count(), batch.size());
+        let leave = match batch.header().is_transactional() {
+            true => Some(self.leave(partition, batch.header()).await?),
+            false => None,
+        };
+        let guard = leave.as_ref().and_then(Leave::guard);
         let produced = partition
-            .produce(batch, None, self.acks == ACKS_ALL, now)
+            .produce(batch, guard, self.acks == ACKS_ALL, now)
             .map_err(|error| Failure::of_append(&error, partition))?;
         if !produced.info.duplicate {
             self.topic
@@ -198,6 +204,36 @@ impl TopicProduce<'_> {
                 .batch_appended(u64::try_from(records).unwrap_or(0), bytes as u64);
         }
         Ok((partition, produced))
+    }
+
+    /// The leave to write within the producer's transaction. What will pass is told as NOT_ENOUGH_REPLICAS, which makes
+    /// every client ask again without looking for new metadata (`ReplicaManager.handleProduceAppend`).
+    async fn leave<'p>(
+        &self,
+        partition: &'p Partition,
+        header: &BatchHeader,
+    ) -> Result<Leave<'p>, ResponseError> {
+        // Nobody may use an id that was not given.
+        let transactional_id = self
+            .transactional_id
+            .ok_or(ResponseError::TransactionalIdAuthorizationFailed)?;
+        let joining = match self.version < JOINS_FROM {
+            true => Joining::Said,
+            false => Joining::Implicit,
+        };
+        let speaker = Producer {
+            transactional_id: transactional_id.as_str().into(),
+            id: header.producer_id(),
+            epoch: header.producer_epoch(),
+        };
+        let leave = transaction_request::leave(self.broker, partition, speaker, joining).await;
+        leave.map_err(|error| match error {
+            error if is_passing(error) => ResponseError::NotEnoughReplicas,
+            ResponseError::TransactionAbortable if self.version < ABORTABLE_FROM => {
+                ResponseError::InvalidTxnState
+            }
+            error => error,
+        })
     }
 
     fn check_request(&self) -> Result<(), ResponseError> {

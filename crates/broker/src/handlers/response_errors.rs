@@ -76,6 +76,26 @@ response_errors! {
         let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
         errors.add_all(partitions.map(|partition| partition.error_code));
     };
+    AddPartitionsToTxnResponse: |response, errors| {
+        errors.add(response.error_code);
+        let of_transactions = response.results_by_transaction.iter().flat_map(|result| &result.topic_results);
+        let topics = of_transactions.chain(&response.results_by_topic_v3_and_below);
+        let partitions = topics.flat_map(|topic| &topic.results_by_partition);
+        errors.add_all(partitions.map(|partition| partition.partition_error_code));
+    };
+    AddOffsetsToTxnResponse: |response, errors| errors.add(response.error_code);
+    EndTxnResponse: |response, errors| errors.add(response.error_code);
+    WriteTxnMarkersResponse: |response, errors| {
+        let topics = response.markers.iter().flat_map(|marker| &marker.topics);
+        let partitions = topics.flat_map(|topic| &topic.partitions);
+        errors.add_all(partitions.map(|partition| partition.error_code));
+    };
+    TxnOffsetCommitResponse: |response, errors| {
+        let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+        errors.add_all(partitions.map(|partition| partition.error_code));
+    };
+    DescribeTransactionsResponse: |response, errors| errors.add_all(response.transaction_states.iter().map(|t| t.error_code));
+    ListTransactionsResponse: |response, errors| errors.add(response.error_code);
     // Up to version 7 the one group stands in the response itself.
     OffsetFetchResponse: |response, errors| match response.groups.as_slice() {
         [] => errors.add(response.error_code),

@@ -24,7 +24,7 @@ pub struct MetadataService {
     /// The way to the controller.
     pub controller: ControllerClient,
     /// Ids for producers.
-    pub producer_ids: ProducerIdManager,
+    pub producer_ids: Arc<ProducerIdManager>,
 }
 
 impl MetadataService {
@@ -43,7 +43,7 @@ impl MetadataService {
             config,
             cache,
             controller,
-            producer_ids,
+            producer_ids: Arc::new(producer_ids),
         }
     }
 

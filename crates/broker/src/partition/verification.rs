@@ -15,7 +15,7 @@ use ottla_storage::append::{AppendInfo, AppendOrigin};
 use ottla_storage::error::AppendError;
 use ottla_storage::producer_state::ProducerState;
 
-use super::{Commit, Partition};
+use super::{Commit, Partition, Produced};
 
 /// Drawn before the coordinator is asked; a marker withdraws it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +59,22 @@ impl Partition {
             self.check_verified(header, log, guard)
         });
         appended.map(|appended| appended.info)
+    }
+
+    /// Append the marker that ends a transaction; it is committed as what is written with acks=all.
+    ///
+    /// # Errors
+    /// The log's reasons to refuse it, with nothing changed.
+    pub fn append_marker(
+        &self,
+        marker: ValidBatch,
+        now: Timestamp,
+    ) -> Result<Produced, AppendError> {
+        let commit = Commit::OnceFlushed {
+            acks_all: self.rules().flush_on_acks_all,
+        };
+        let origin = AppendOrigin::Coordinator;
+        self.append_if(marker, origin, commit, now, |_, _| Ok(()))
     }
 
     /// Whether a transactional batch may be appended; to be called under the log's lock.

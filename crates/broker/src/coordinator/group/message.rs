@@ -8,11 +8,14 @@ use ottla_protocol::messages::{
     DeleteGroupsResponse, DescribeGroupsResponse, HeartbeatRequest, HeartbeatResponse,
     JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse, ListGroupsRequest,
     ListGroupsResponse, OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest,
-    OffsetDeleteResponse, SyncGroupRequest, SyncGroupResponse,
-    offset_fetch_request::OffsetFetchRequestGroup, offset_fetch_response::OffsetFetchResponseGroup,
+    OffsetDeleteResponse, SyncGroupRequest, SyncGroupResponse, TxnOffsetCommitRequest,
+    TxnOffsetCommitResponse, offset_fetch_request::OffsetFetchRequestGroup,
+    offset_fetch_response::OffsetFetchResponseGroup,
 };
 
-use crate::coordinator::shard::{AppendFailure, ReplyTo};
+use ottla_protocol::record::EndTxnMarker;
+
+use crate::coordinator::shard::{AppendFailure, ReplyTo, TransactionalProducer};
 
 /// Who sent a request.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +39,8 @@ pub enum GroupRequest {
     DeleteGroups(Vec<Arc<str>>),
     /// Tell about groups.
     DescribeGroups(Origin, Vec<Arc<str>>),
+    /// End a producer's transaction in the partition of this shard.
+    EndTransaction(TransactionalProducer, EndTxnMarker),
     /// A member is alive.
     Heartbeat(HeartbeatRequest),
     /// Become or stay a member.
@@ -54,6 +59,8 @@ pub enum GroupRequest {
     PartitionsDeleted(Vec<(Arc<str>, i32)>),
     /// Fetch or hand in the assignment.
     SyncGroup(SyncGroupRequest),
+    /// Commit offsets within a producer's transaction.
+    TxnOffsetCommit(TransactionalProducer, TxnOffsetCommitRequest),
 }
 
 /// The answer to a [`GroupRequest`].
@@ -67,6 +74,8 @@ pub enum GroupResponse {
     DeleteGroups(DeleteGroupsResponse),
     /// To [`GroupRequest::DescribeGroups`].
     DescribeGroups(DescribeGroupsResponse),
+    /// To [`GroupRequest::EndTransaction`].
+    EndTransaction(Result<(), ResponseError>),
     /// To [`GroupRequest::Heartbeat`].
     Heartbeat(HeartbeatResponse),
     /// To [`GroupRequest::JoinGroup`].
@@ -85,6 +94,8 @@ pub enum GroupResponse {
     PartitionsDeleted,
     /// To [`GroupRequest::SyncGroup`].
     SyncGroup(SyncGroupResponse),
+    /// To [`GroupRequest::TxnOffsetCommit`].
+    TxnOffsetCommit(TxnOffsetCommitResponse),
 }
 
 impl GroupResponse {
@@ -110,6 +121,7 @@ impl GroupResponse {
                     group.error_code = code;
                 }
             }
+            Self::EndTransaction(outcome) => *outcome = Err(error),
             Self::Heartbeat(response) => response.error_code = code,
             Self::JoinGroup(response) => response.error_code = code,
             Self::LeaveGroup(response) => {
@@ -134,6 +146,13 @@ impl GroupResponse {
             }
             Self::PartitionsDeleted => {}
             Self::SyncGroup(response) => response.error_code = code,
+            Self::TxnOffsetCommit(response) => {
+                for topic in &mut response.topics {
+                    for partition in &mut topic.partitions {
+                        partition.error_code = code;
+                    }
+                }
+            }
         }
         self
     }
@@ -162,6 +181,7 @@ into_response! {
     OffsetDelete(OffsetDeleteResponse),
     OffsetFetch(OffsetFetchResponseGroup),
     SyncGroup(SyncGroupResponse),
+    TxnOffsetCommit(TxnOffsetCommitResponse),
 }
 
 /// What goes on once records are in the log.

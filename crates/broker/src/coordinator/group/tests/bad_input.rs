@@ -13,6 +13,7 @@ fn code(response: &GroupResponse) -> i16 {
         GroupResponse::ConsumerGroupHeartbeat(response) => response.error_code,
         GroupResponse::DeleteGroups(response) => response.results[0].error_code,
         GroupResponse::DescribeGroups(response) => response.groups[0].error_code,
+        GroupResponse::EndTransaction(outcome) => outcome.err().map_or(0, |error| error.code()),
         GroupResponse::Heartbeat(response) => response.error_code,
         GroupResponse::JoinGroup(response) => response.error_code,
         GroupResponse::LeaveGroup(response) => match response.members.first() {
@@ -25,6 +26,7 @@ fn code(response: &GroupResponse) -> i16 {
         GroupResponse::OffsetFetch(response) => response.error_code,
         GroupResponse::PartitionsDeleted => 0,
         GroupResponse::SyncGroup(response) => response.error_code,
+        GroupResponse::TxnOffsetCommit(response) => response.topics[0].partitions[0].error_code,
     }
 }
 
