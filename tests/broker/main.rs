@@ -9,5 +9,6 @@ mod long_poll;
 mod offsets;
 mod produce_and_fetch;
 mod restart;
+mod retention;
 mod topics;
 mod transactions;

@@ -57,6 +57,16 @@ pub fn at(records: &[(i64, &str)]) -> Bytes {
     compressed_at(Codec::None, records)
 }
 
+/// A plain batch of records with keys, of now.
+pub fn keyed(records: &[(&str, &str)]) -> Bytes {
+    let mut builder = BatchBuilder::new();
+    for (key, value) in records {
+        let (key, value) = (Some(key.as_bytes()), Some(value.as_bytes()));
+        builder.append(Timestamp(now_ms()), key, value);
+    }
+    builder.build().expect("a batch").to_bytes()
+}
+
 /// A batch of records with timestamps and a codec.
 pub fn compressed_at(codec: Codec, records: &[(i64, &str)]) -> Bytes {
     build(BatchBuilder::new().codec(codec.with_level()), records)

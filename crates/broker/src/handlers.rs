@@ -24,10 +24,12 @@ pub mod consumer_group_heartbeat;
 pub mod create_partitions;
 pub mod create_topics;
 pub mod delete_groups;
+pub mod delete_records;
 pub mod delete_topics;
 pub mod describe_cluster;
 pub mod describe_configs;
 pub mod describe_groups;
+pub mod describe_log_dirs;
 pub mod describe_producers;
 pub mod describe_quorum;
 pub mod describe_topic_partitions;
@@ -168,6 +170,7 @@ pub static APIS: &[Api] = &[
     api_versions::API,
     api::<create_topics::CreateTopics>(ApiKey::CreateTopics),
     api::<delete_topics::DeleteTopics>(ApiKey::DeleteTopics),
+    api::<delete_records::DeleteRecords>(ApiKey::DeleteRecords),
     api::<init_producer_id::InitProducerId>(ApiKey::InitProducerId),
     api::<add_partitions_to_txn::AddPartitionsToTxn>(ApiKey::AddPartitionsToTxn),
     api::<add_offsets_to_txn::AddOffsetsToTxn>(ApiKey::AddOffsetsToTxn),
@@ -176,6 +179,7 @@ pub static APIS: &[Api] = &[
     api::<txn_offset_commit::TxnOffsetCommit>(ApiKey::TxnOffsetCommit),
     api::<describe_configs::DescribeConfigs>(ApiKey::DescribeConfigs),
     api::<alter_configs::AlterConfigs>(ApiKey::AlterConfigs),
+    api::<describe_log_dirs::DescribeLogDirs>(ApiKey::DescribeLogDirs),
     api::<create_partitions::CreatePartitions>(ApiKey::CreatePartitions),
     api::<delete_groups::DeleteGroups>(ApiKey::DeleteGroups),
     api::<elect_leaders::ElectLeaders>(ApiKey::ElectLeaders),

@@ -1,4 +1,4 @@
-//! What a broker does from time to time: flushes that are due, recovery points, files whose time has come.
+//! What a broker does from time to time: flushes that are due, recovery points, retention, files whose time has come.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,8 @@ pub fn start(broker: &Arc<Broker>) {
     let checkpoint_ms = broker.config().log.log_flush_offset_checkpoint_interval_ms;
     let checkpoint_period =
         Duration::from_millis(u64::try_from(checkpoint_ms).unwrap_or(0).max(1000));
+    let retention_ms = broker.config().log.log_retention_check_interval_ms;
+    let retention_period = Duration::from_millis(u64::try_from(retention_ms).unwrap_or(0).max(1));
     let job = |name: &'static str, period: Duration, work: fn(&PartitionManager)| {
         let partitions = Arc::clone(broker.partitions());
         scheduler::every(name, period, broker.shutdown(), move || work(&partitions));
@@ -33,6 +35,11 @@ pub fn start(broker: &Arc<Broker>) {
         "checkpoint",
         checkpoint_period,
         PartitionManager::checkpoint,
+    );
+    job(
+        "retention",
+        retention_period,
+        PartitionManager::apply_retention,
     );
     job(
         "delete files",

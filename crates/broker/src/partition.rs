@@ -24,6 +24,7 @@ pub mod flusher;
 pub mod group_commit;
 pub mod manager;
 mod producers;
+pub mod retention;
 pub mod topic_rules;
 pub mod verification;
 pub mod waiters;
@@ -290,10 +291,12 @@ impl Partition {
             .reader()
             .first_unstable_offset()
             .map_or(high_watermark, |open| open.min(high_watermark));
+        let log_start = self.reader().log_start_offset();
         PartitionOffsets {
-            log_start: self.reader().log_start_offset(),
+            log_start,
             high_watermark,
-            last_stable,
+            // Records of an open transaction may have been deleted.
+            last_stable: last_stable.max(log_start),
         }
     }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use ottla_protocol::ids::Timestamp;
 
 use crate::fs::{File, Fs, OpenMode};
 
@@ -77,6 +78,13 @@ impl LazyFile {
             Some(file) => file.len(),
             None => Ok(self.fs.stat(&self.path())?.map_or(0, |stat| stat.len)),
         }
+    }
+
+    /// When its content last changed.
+    pub(crate) fn modified(&self) -> io::Result<Timestamp> {
+        let stat = self.fs.stat(&self.path())?;
+        stat.map(|stat| stat.modified)
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     /// Let the descriptor go; the next use opens the file again.

@@ -53,7 +53,7 @@ pub use offset_index::OffsetPosition;
 pub use producer_state::{BatchMetadata, ProducerEntry, ProducerState};
 pub use read::{AbortedTransaction, FileRange, LogReader, LogSlice, TimestampMatch};
 pub use recovery::{Opening, Recovered};
-pub use retention::Retention;
+pub use retention::{Expiry, Retention};
 pub use time_index::TimestampOffset;
 pub use transaction_index::AbortedTxn;
 pub use truncate::remove_garbage;

@@ -3,7 +3,7 @@
 //! It has no thread of its own and reads no clock: the broker calls it, with the time. What it does to all logs, it does
 //! to several at a time, and a log that fails does not stop the rest.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use ottla_protocol::ids::{Offset, Timestamp, TopicId, TopicPartition};
 use uuid::Uuid;
 
-use crate::checkpoint::{LOG_START_FILE, Offsets, RECOVERY_POINT_FILE};
 use crate::error::{AppendError, OpenError};
 use crate::flush::FlushPlan;
 use crate::fs::Fs;
@@ -23,8 +22,10 @@ use crate::read::LogReader;
 use crate::recovery::{Opening, Recovered};
 use crate::truncate::remove_garbage;
 
+mod checkpoints;
 mod load;
 
+use checkpoints::Noted;
 pub use load::{Disposition, Loaded};
 
 /// The log of a partition, shared.
@@ -100,17 +101,24 @@ pub struct LogManager {
     /// How many logs are worked on at the same time.
     threads: usize,
     doomed: Mutex<Vec<Doomed>>,
+    garbage: Mutex<Vec<Garbage>>,
 }
 
 struct Dir {
     log_dir: LogDir,
-    /// The partitions that its checkpoint files tell of; held while those are written.
-    noted: Mutex<HashSet<TopicPartition>>,
+    /// What its checkpoint files say; held while they are written.
+    noted: Mutex<Noted>,
 }
 
 /// A directory that waits to be removed.
 struct Doomed {
     path: PathBuf,
+    due: Timestamp,
+}
+
+/// Files of a log that wait to be removed.
+struct Garbage {
+    files: Vec<PathBuf>,
     due: Timestamp,
 }
 
@@ -130,7 +138,8 @@ impl LogManager {
         self.read().values().cloned().collect()
     }
 
-    /// The log of a partition, created in the directory with the fewest logs when there is none.
+    /// The log of a partition, created in the directory with the fewest logs when there is none. Nothing that was noted
+    /// of an earlier log of that name holds for it.
     pub fn create(
         &self,
         partition: &TopicPartition,
@@ -141,36 +150,26 @@ impl LogManager {
         if let Some(log) = self.get(partition) {
             return check_topic_id(&log, topic_id);
         }
-        self.forget_notes(partition)?;
+        self.forget_deleted(partition)?;
         let mut logs = self.logs.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(log) = logs.get(partition) {
             return check_topic_id(log, topic_id);
         }
         let count = |dir: usize| logs.values().filter(|log| log.dir == dir).count();
-        let dir = (0..self.dirs.len())
+        let emptiest = (0..self.dirs.len())
             .min_by_key(|dir| count(*dir))
             .expect("invariant: there is a data directory");
+        let (dir, log_start_offset) = self.unopened(partition).unwrap_or((emptiest, Offset(0)));
+        let opening = Opening {
+            log_start_offset,
+            ..Opening::UNKNOWN
+        };
         let path = self.dirs[dir].log_dir.path().join(partition.to_string());
         let fs = Arc::clone(&self.fs);
-        let (log, _) = Log::open(fs, &path, topic_id, config, Opening::UNKNOWN, now)?;
+        let (log, _) = Log::open(fs, &path, topic_id, config, opening, now)?;
         let log = Arc::new(PartitionLog::new(partition.clone(), dir, log));
         logs.insert(partition.clone(), Arc::clone(&log));
         Ok(log)
-    }
-
-    /// Notes of an older log of the same name would hide or trust records of the new one: they go before it comes.
-    fn forget_notes(&self, partition: &TopicPartition) -> Result<(), OpenError> {
-        for (index, dir) in self.dirs.iter().enumerate() {
-            let noted = lock(&dir.noted).contains(partition);
-            if noted {
-                self.write_checkpoints(index)
-                    .map_err(|error| OpenError::Io {
-                        dir: dir.log_dir.path().to_owned(),
-                        error,
-                    })?;
-            }
-        }
-        Ok(())
     }
 
     /// Take a log out of service: its directory gets a name that ends in `-delete` and is removed by
@@ -202,7 +201,8 @@ impl LogManager {
         Ok(true)
     }
 
-    /// Remove what has waited long enough: deleted logs, and segments taken out of logs.
+    /// Remove what has waited for `file.delete.delay.ms`: deleted logs, and segments taken out of logs, which wait from
+    /// the first call that sees them.
     pub fn housekeeping(&self, now: Timestamp) -> io::Result<()> {
         let due: Vec<Doomed> = {
             let mut doomed = self.doomed();
@@ -216,11 +216,25 @@ impl LogManager {
                 _ => {}
             }
         }
+        self.remove_garbage(now)
+    }
+
+    fn remove_garbage(&self, now: Timestamp) -> io::Result<()> {
+        let mut garbage = lock(&self.garbage);
         for log in self.list() {
-            let garbage = log.lock().take_garbage();
-            remove_garbage(&*self.fs, &garbage)?;
+            let mut log = log.lock();
+            let files = log.take_garbage();
+            let delay = log.config().file_delete_delay_ms;
+            if !files.is_empty() {
+                let due = Timestamp(now.0.saturating_add(delay));
+                garbage.push(Garbage { files, due });
+            }
         }
-        Ok(())
+        let (due, later) = garbage.drain(..).partition(|garbage| garbage.due <= now);
+        *garbage = later;
+        let due: Vec<Garbage> = due;
+        due.iter()
+            .try_for_each(|garbage| remove_garbage(&*self.fs, &garbage.files))
     }
 
     /// Flush the logs for which `flush.ms` asks for it.
@@ -306,37 +320,6 @@ impl LogManager {
                 });
             }
         });
-    }
-
-    fn write_checkpoints(&self, dir: usize) -> io::Result<()> {
-        let mut noted = lock(&self.dirs[dir].noted);
-        let mut recovery_points = Offsets::new();
-        let mut starts = Offsets::new();
-        for partition_log in self.list().into_iter().filter(|log| log.dir == dir) {
-            let log = partition_log.lock();
-            let partition = &partition_log.topic_partition;
-            recovery_points.insert(partition.clone(), log.recovery_point());
-            if log.log_start_offset() > Offset(0) {
-                starts.insert(partition.clone(), log.log_start_offset());
-            }
-        }
-        let log_dir = &self.dirs[dir].log_dir;
-        log_dir.write_checkpoint(LOG_START_FILE, &starts)?;
-        log_dir.write_checkpoint(RECOVERY_POINT_FILE, &recovery_points)?;
-        *noted = recovery_points.into_keys().collect();
-        drop(noted);
-        self.discard_below(dir, &starts)
-    }
-
-    /// The starts are durable: what lies below them may go.
-    fn discard_below(&self, dir: usize, starts: &Offsets) -> io::Result<()> {
-        let here = |log: &Arc<PartitionLog>| log.dir == dir;
-        for log in self.list().into_iter().filter(here) {
-            if let Some(start) = starts.get(&log.topic_partition) {
-                log.lock().discard_below(*start)?;
-            }
-        }
-        Ok(())
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<TopicPartition, Arc<PartitionLog>>> {

@@ -5,6 +5,7 @@
 //! and each segment publishes its size and end offset as one number. A slice holds on to its files, so that they may
 //! be unlinked meanwhile. Cutting the log ([`crate::Log::truncate_to`]) is for offsets that no reader was shown.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -15,6 +16,7 @@ use crate::boundary::{Boundaries, Boundary};
 use crate::error::ReadError;
 use crate::fs::File;
 use crate::leader_epoch::LeaderEpochs;
+use crate::retention::Remembered;
 use crate::segment::Segment;
 use crate::segment_set::SegmentSet;
 
@@ -39,6 +41,8 @@ pub struct LogReader {
     pub(crate) newest: Boundaries,
     /// Where reads ended.
     pub(crate) cursors: Boundaries,
+    /// What retention knows of the first batch.
+    pub(crate) remembered: Remembered,
 }
 
 /// A run of whole batches in one file.
@@ -87,6 +91,7 @@ impl LogReader {
             appended: AtomicU64::new(0),
             newest: Boundaries::new(),
             cursors: Boundaries::new(),
+            remembered: Remembered::default(),
         }
     }
 
@@ -161,8 +166,34 @@ impl LogReader {
         max_bytes: u32,
         whole_first_batch: bool,
     ) -> Result<LogSlice, ReadError> {
+        self.looking_again(|set| self.read_in(set, from, below, max_bytes, whole_first_batch))
+    }
+
+    /// Look into the segments; once more when a file is gone because its segment was taken out of the log meanwhile.
+    pub(crate) fn looking_again<T>(
+        &self,
+        look: impl Fn(&SegmentSet) -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
+        loop {
+            let set = self.segments.load();
+            match look(&set) {
+                Err(ReadError::Io(error))
+                    if error.kind() == io::ErrorKind::NotFound
+                        && !Arc::ptr_eq(&set, &self.segments.load()) => {}
+                done => return done,
+            }
+        }
+    }
+
+    fn read_in(
+        &self,
+        set: &SegmentSet,
+        from: Offset,
+        below: Offset,
+        max_bytes: u32,
+        whole_first_batch: bool,
+    ) -> Result<LogSlice, ReadError> {
         let generation = self.cursors.generation();
-        let set = self.segments.load();
         let (_, end) = set.active().end()?;
         let start = self.log_start_offset();
         if from < start || from > end {
@@ -174,7 +205,7 @@ impl LogReader {
         if from >= below || (max_bytes == 0 && !whole_first_batch) {
             return Ok(slice);
         }
-        let Some(mut at) = self.start(&set, from)? else {
+        let Some(mut at) = self.start(set, from)? else {
             return Ok(slice);
         };
         slice.first_batch_base_offset = at.base_offset;

@@ -62,19 +62,28 @@ impl Log {
         if offset > end {
             return Err(ReadError::OffsetOutOfRange { offset, start, end });
         }
-        if offset <= start {
-            return Ok(());
+        self.start_at(offset);
+        Ok(())
+    }
+
+    /// Start at `offset`, which is not behind the end, unless the log starts later already; hide what lies below.
+    pub(crate) fn start_at(&mut self, offset: Offset) {
+        if offset > self.log_start_offset() {
+            self.reader.log_start.store(offset.0, Ordering::Release);
+            self.changed = true;
+            if self.epochs.truncate_from_start(offset) {
+                self.publish_epochs();
+            }
         }
-        self.reader.log_start.store(offset.0, Ordering::Release);
-        self.changed = true;
-        if self.epochs.truncate_from_start(offset) {
-            self.publish_epochs();
-        }
+        self.hide_below(self.log_start_offset());
+    }
+
+    fn hide_below(&mut self, start: Offset) {
         let set = self.reader.segments.load_full();
-        let above = set.all().partition_point(|s| s.base() <= offset);
+        let above = set.all().partition_point(|s| s.base() <= start);
         let (gone, kept) = set.all().split_at(above.saturating_sub(1));
         if gone.is_empty() {
-            return Ok(());
+            return;
         }
         let first = kept[0].base();
         let ends = gone.iter().skip(1).map(|s| s.base()).chain([first]);
@@ -83,7 +92,6 @@ impl Log {
         self.hidden.extend(gone.iter().cloned().zip(ends));
         let kept = set.without_first(gone.len());
         self.reader.segments.store(Arc::new(kept));
-        Ok(())
     }
 
     /// Take the files of segments that end at or below `durable_start` out of the directory: the start of the log is
@@ -145,6 +153,7 @@ impl Log {
         active.publish(position, to);
         self.reader.newest.clear();
         self.reader.cursors.clear();
+        self.reader.remembered.clear();
         // Before anything takes the place of what is cut: they tell of it.
         let beyond: Vec<Offset> = self.snapshots.range(Offset(to.0 + 1)..).copied().collect();
         for at in beyond {
@@ -170,6 +179,7 @@ impl Log {
         let set = self.reader.segments.load_full();
         self.reader.newest.clear();
         self.reader.cursors.clear();
+        self.reader.remembered.clear();
         // Those below the new beginning stay until it exists: without them, and without a note of the start, a power cut
         // would leave a log that begins at 0 again.
         let below = self.hidden.partition_point(|(_, end)| *end <= offset);

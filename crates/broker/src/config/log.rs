@@ -14,7 +14,7 @@ config_keys! {
         /// Logs of one data directory that are opened at the same time.
         num_recovery_threads_per_data_dir: i32, "num.recovery.threads.per.data.dir" = 2, ClusterWide, AtLeast(1), Applied;
         /// How often retention looks for segments to delete, ms.
-        log_retention_check_interval_ms: i64, "log.retention.check.interval.ms" = 300000, ReadOnly, AtLeast(1), NoEffect;
+        log_retention_check_interval_ms: i64, "log.retention.check.interval.ms" = 300000, ReadOnly, AtLeast(1), Applied;
         /// How often logs due for a flush by time are looked for, ms; once a second when it is not set.
         log_flush_scheduler_interval_ms: i64, "log.flush.scheduler.interval.ms" = 9223372036854775807, ReadOnly, Any, Applied;
         /// How often recovery points are written, ms.
@@ -50,13 +50,13 @@ config_keys! {
         /// As log.roll.jitter.ms, in hours.
         Int "log.roll.jitter.hours" = 0, ReadOnly, AtLeast(0), Applied;
         /// Age at which a segment is deleted, ms; -1 keeps all.
-        Long "log.retention.ms" = null, ClusterWide, Any, NoEffect, from [minutes("log.retention.minutes"), hours("log.retention.hours")];
+        Long "log.retention.ms" = null, ClusterWide, Any, Applied, from [minutes("log.retention.minutes"), hours("log.retention.hours")];
         /// As log.retention.ms, in minutes.
-        Int "log.retention.minutes" = null, ReadOnly, Any, NoEffect;
+        Int "log.retention.minutes" = null, ReadOnly, Any, Applied;
         /// As log.retention.ms, in hours.
-        Int "log.retention.hours" = 168, ReadOnly, Any, NoEffect;
+        Int "log.retention.hours" = 168, ReadOnly, Any, Applied;
         /// Size of a partition above which old segments are deleted, bytes; -1 is no limit.
-        Long "log.retention.bytes" = "-1", ClusterWide, Any, NoEffect;
+        Long "log.retention.bytes" = "-1", ClusterWide, Any, Applied;
         /// What happens to old records: `delete`, `compact` or both.
         List "log.cleanup.policy" = "delete", ClusterWide, EachOf(&["compact", "delete"]), NoEffect;
         /// Largest size of an index file, bytes.

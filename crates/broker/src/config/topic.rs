@@ -50,9 +50,9 @@ config_keys! {
         /// Whether a new segment is given its full size at once.
         preallocate: bool, "preallocate" = false, ClusterWide, Any, Applied, from [same("log.preallocate")];
         /// Size of a partition above which old segments are deleted, bytes; -1 is no limit.
-        retention_bytes: i64, "retention.bytes" = "-1", ClusterWide, Any, NoEffect, from [same("log.retention.bytes")];
+        retention_bytes: i64, "retention.bytes" = "-1", ClusterWide, Any, Applied, from [same("log.retention.bytes")];
         /// Age at which a segment is deleted, ms; -1 keeps all.
-        retention_ms: i64, "retention.ms" = 604800000, ClusterWide, AtLeast(-1), NoEffect, from [same("log.retention.ms"), minutes("log.retention.minutes"), hours("log.retention.hours")];
+        retention_ms: i64, "retention.ms" = 604800000, ClusterWide, AtLeast(-1), Applied, from [same("log.retention.ms"), minutes("log.retention.minutes"), hours("log.retention.hours")];
         /// Size at which a segment is closed and a new one begun, bytes.
         segment_bytes: i32, "segment.bytes" = 1073741824, ClusterWide, AtLeast(1_048_576), Applied, from [same("log.segment.bytes")];
         /// Largest size of an index file, bytes.

@@ -3,6 +3,8 @@
 use ottla_protocol::ResponseError;
 use ottla_storage::error::{AppendError, ReadError};
 
+use crate::partition::retention::DeleteRecordsError;
+
 /// What a producer is told about a batch that the log did not take.
 pub fn of_append(error: &AppendError) -> ResponseError {
     match error {
@@ -26,5 +28,14 @@ pub fn of_read(error: &ReadError) -> ResponseError {
         ReadError::OffsetOutOfRange { .. } => ResponseError::OffsetOutOfRange,
         ReadError::Corrupt { .. } => ResponseError::CorruptMessage,
         ReadError::Io(_) => ResponseError::KafkaStorageError,
+    }
+}
+
+/// What DeleteRecords answers for a partition that keeps its records.
+pub fn of_delete_records(error: &DeleteRecordsError) -> ResponseError {
+    match error {
+        DeleteRecordsError::Policy => ResponseError::PolicyViolation,
+        DeleteRecordsError::OutOfRange(..) => ResponseError::OffsetOutOfRange,
+        DeleteRecordsError::Storage(_) => ResponseError::KafkaStorageError,
     }
 }

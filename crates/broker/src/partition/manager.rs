@@ -74,7 +74,7 @@ impl Topic {
 /// All partitions of this broker.
 pub struct PartitionManager {
     config: Arc<BrokerConfig>,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     telemetry: Arc<Telemetry>,
     logs: LogManager,
     flusher: Arc<Flusher>,

@@ -1,6 +1,7 @@
 //! Space left on the file systems of the data directories.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::statvfs;
 
@@ -21,16 +22,39 @@ impl DiskMetrics {
     }
 }
 
+/// Space on a file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes that an unprivileged process may still write.
+    pub free: u64,
+    /// Its size in bytes.
+    pub total: u64,
+}
+
+impl Space {
+    /// Of the file system that holds `path`.
+    ///
+    /// # Errors
+    /// When there is no such path, or the file system does not answer.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        let space = statvfs(path)?;
+        let block = space.fragment_size();
+        Ok(Self {
+            free: space.blocks_available() * block,
+            total: space.blocks() * block,
+        })
+    }
+}
+
 /// A directory that does not exist (yet) has no series.
 impl Collect for DiskMetrics {
     fn collect(&self, page: &mut Page) {
         for dir in &self.dirs {
-            let Ok(space) = statvfs(dir) else { continue };
-            let block = space.fragment_size();
+            let Ok(space) = Space::of(dir) else { continue };
             let sample = LogDirSample {
                 path: &dir.to_string_lossy(),
-                free: space.blocks_available() * block,
-                total: space.blocks() * block,
+                free: space.free,
+                total: space.total,
             };
             sample.write(page);
         }

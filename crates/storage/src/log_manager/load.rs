@@ -1,11 +1,11 @@
 //! Open the logs of the data directories, several at a time.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use super::{Dir, Doomed, LogManager, Opening, PartitionLog, Recovered};
+use super::{Dir, Doomed, LogManager, Noted, Opening, PartitionLog, Recovered};
 use crate::checkpoint::{LOG_START_FILE, Offsets, RECOVERY_POINT_FILE};
 use crate::error::OpenError;
 use crate::fs::Fs;
@@ -51,14 +51,13 @@ impl LogManager {
     ) -> io::Result<(Self, Loaded)> {
         let mut found = Vec::new();
         let mut doomed = Vec::new();
-        let mut noted = Vec::new();
+        let mut notes = Vec::new();
         for (index, dir) in dirs.iter().enumerate() {
-            let notes = Notes::read(dir)?;
-            noted.push(Mutex::new(notes.partitions()));
+            let noted = Notes::read(dir)?;
             for name in dir.subdirs()? {
                 match DirName::parse(&name) {
                     DirName::Log(tp) if tp.topic != METADATA_TOPIC => {
-                        found.push((index, notes.opening(&tp), tp));
+                        found.push((index, noted.opening(&tp), tp));
                     }
                     DirName::Deleted => doomed.push(Doomed {
                         path: dir.path().join(&name),
@@ -67,6 +66,7 @@ impl LogManager {
                     DirName::Log(_) | DirName::Other => {}
                 }
             }
+            notes.push(noted);
         }
         let work = Work {
             fs: &fs,
@@ -93,17 +93,37 @@ impl LogManager {
         }
         let manager = Self {
             fs,
-            dirs: dirs
-                .into_iter()
-                .zip(noted)
-                .map(|(log_dir, noted)| Dir { log_dir, noted })
-                .collect(),
+            dirs: with_notes(dirs, notes, done.unopened),
             logs: RwLock::new(done.logs),
             threads,
             doomed: Mutex::new(doomed),
+            garbage: Mutex::default(),
         };
         Ok((manager, done.loaded))
     }
+}
+
+fn with_notes(
+    dirs: Vec<LogDir>,
+    notes: Vec<Notes>,
+    unopened: Vec<(usize, TopicPartition)>,
+) -> Vec<Dir> {
+    let mut by_dir = vec![BTreeSet::new(); dirs.len()];
+    for (dir, partition) in unopened {
+        by_dir[dir].insert(partition);
+    }
+    dirs.into_iter()
+        .zip(notes)
+        .zip(by_dir)
+        .map(|((log_dir, notes), unopened)| Dir {
+            log_dir,
+            noted: Mutex::new(Noted {
+                recovery_points: notes.recovery_points,
+                starts: notes.starts,
+                unopened,
+            }),
+        })
+        .collect()
 }
 
 /// What a data directory has noted of its logs.
@@ -129,12 +149,6 @@ impl Notes {
         })
     }
 
-    /// The partitions of which it has noted anything.
-    fn partitions(&self) -> HashSet<TopicPartition> {
-        let all = self.recovery_points.keys().chain(self.starts.keys());
-        all.cloned().collect()
-    }
-
     fn opening(&self, tp: &TopicPartition) -> Opening {
         let noted = |offsets: &Offsets| offsets.get(tp).copied().unwrap_or(Offset(0));
         Opening {
@@ -155,6 +169,8 @@ struct Work<'a> {
 
 #[derive(Default)]
 struct Done {
+    /// By the index of their directory.
+    unopened: Vec<(usize, TopicPartition)>,
     logs: HashMap<TopicPartition, Arc<PartitionLog>>,
     loaded: Loaded,
     error: Option<io::Error>,
@@ -184,6 +200,7 @@ impl Work<'_> {
                 Ok(None) => done.set_aside(self, *dir, tp),
                 Err(error) => {
                     tracing::error!(partition = %tp, %error, "cannot open the log");
+                    done.unopened.push((*dir, tp.clone()));
                     done.loaded.failed.push((tp.clone(), error));
                 }
             }

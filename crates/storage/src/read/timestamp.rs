@@ -12,6 +12,7 @@ use crate::batch_scan::{BatchScan, FoundBatch};
 use crate::error::ReadError;
 use crate::fs::{File, read_up_to};
 use crate::segment::Segment;
+use crate::segment_set::SegmentSet;
 
 /// Bytes of records taken from one compressed batch. Batches that unpack to more were not let in; ones that Kafka let
 /// in are answered with their first offset.
@@ -36,8 +37,16 @@ impl LogReader {
         at: Timestamp,
         below: Offset,
     ) -> Result<Option<TimestampMatch>, ReadError> {
+        self.looking_again(|set| self.first_at(set, at, below))
+    }
+
+    fn first_at(
+        &self,
+        set: &SegmentSet,
+        at: Timestamp,
+        below: Offset,
+    ) -> Result<Option<TimestampMatch>, ReadError> {
         let start = self.log_start_offset();
-        let set = self.segments.load();
         for segment in set.from(start) {
             if segment.base() >= below {
                 break;
@@ -54,8 +63,11 @@ impl LogReader {
 
     /// The record with the largest timestamp, the first of them when there are several, among those below `below`.
     pub fn max_timestamp_offset(&self, below: Offset) -> Result<Option<TimestampMatch>, ReadError> {
+        self.looking_again(|set| self.latest(set, below))
+    }
+
+    fn latest(&self, set: &SegmentSet, below: Offset) -> Result<Option<TimestampMatch>, ReadError> {
         let start = self.log_start_offset();
-        let set = self.segments.load();
         let mut latest: Option<(&Arc<Segment>, Timestamp)> = None;
         for segment in set.from(start) {
             let max = segment.max_timestamp()?.timestamp;

@@ -18,12 +18,14 @@ use ottla_protocol::record::{BatchBuilder, BatchHeader, ValidBatch};
 use ottla_storage::fs::crash::CrashFs;
 use ottla_storage::fs::{Entry, LockError, LockGuard, OpenMode, Stat};
 use ottla_storage::{
-    AppendOrigin, Disposition, File, Fs, LogConfig, LogDir, LogManager, PartitionLog,
+    AppendOrigin, Disposition, File, Fs, LogConfig, LogDir, LogManager, PartitionLog, Retention,
 };
 
 use crate::support::{Random, read_on};
 
 const DIR: &str = "/data";
+/// In a seed: the start moves by retention, and is noted at once or later.
+const RETENTION: u64 = 1 << 32;
 
 /// What the log must and may hold.
 #[derive(Clone, Default)]
@@ -34,6 +36,8 @@ struct Model {
     flushed: Offset,
     /// Readers see nothing below it, now or soon.
     start: Offset,
+    /// What lies below it never comes back.
+    noted: Offset,
 }
 
 impl Model {
@@ -139,6 +143,9 @@ fn workload(fs: &Arc<dyn Fs>, model: &Mutex<Model>, seed: u64, steps: usize) {
                 model.lock().unwrap().flushed = upto;
             }
             80..84 => partition_log.lock().roll(Timestamp(0)).unwrap(),
+            84..88 if seed & RETENTION != 0 => {
+                retain(&manager, &partition_log, model, &mut random);
+            }
             84..88 => {
                 let from = partition_log.reader().log_start_offset();
                 let span = partition_log.reader().log_end_offset().0 - from.0;
@@ -165,6 +172,30 @@ fn workload(fs: &Arc<dyn Fs>, model: &Mutex<Model>, seed: u64, steps: usize) {
             }
         }
     }
+}
+
+/// Let go of the oldest batches, and note the new start or not.
+fn retain(
+    manager: &LogManager,
+    log: &Arc<PartitionLog>,
+    model: &Mutex<Model>,
+    random: &mut Random,
+) {
+    let policy = Retention {
+        ms: -1,
+        bytes: random.below(2 * log.reader().size() + 1) as i64,
+    };
+    let end = log.reader().log_end_offset();
+    let expiry = log.reader().expired(&policy, end, Timestamp(0)).unwrap();
+    model.lock().unwrap().start = expiry.start;
+    log.lock().expire(&expiry, Timestamp(0)).unwrap();
+    let logs = [Arc::clone(log)];
+    match random.below(3) {
+        0 => return,
+        1 => manager.note_starts(&logs).unwrap(),
+        _ => manager.release(&logs).unwrap(),
+    }
+    model.lock().unwrap().noted = expiry.start;
 }
 
 /// Cut off the last few batches.
@@ -235,6 +266,7 @@ fn check_content(log: &PartitionLog, model: &Model) -> Vec<Vec<u8>> {
         "the log starts at {from}, not at {}",
         model.start
     );
+    assert!(from >= model.noted, "the log starts at {from} again");
     assert!(
         end >= model.flushed,
         "the log ends at {end}, flushed was {}",
@@ -318,6 +350,17 @@ fn a_power_cut_at_any_change_loses_nothing_that_was_flushed() {
     for seed in seeds() {
         println!("seed {seed}");
         points += walk(seed, 60 + (seed / 16 % 60) as usize, None);
+    }
+    println!("{points} points");
+    assert!(points > 1000, "{points}");
+}
+
+#[test]
+fn a_power_cut_at_any_change_of_retention_brings_nothing_back() {
+    let mut points = 0;
+    for seed in 0..24 {
+        println!("seed {seed}");
+        points += walk(RETENTION | seed, 90, None);
     }
     println!("{points} points");
     assert!(points > 1000, "{points}");

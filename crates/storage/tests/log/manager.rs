@@ -1,6 +1,7 @@
 //! All logs of a node: created, stopped cleanly and not, deleted, and left without an owner.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use ottla_protocol::ids::{
     LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicId, TopicPartition,
@@ -241,4 +242,63 @@ fn notes_of_a_deleted_log_do_not_count_for_the_next_one_of_its_name() {
     assert_eq!(log.reader().log_start_offset(), Offset(0));
     assert_eq!(log.reader().log_end_offset(), end);
     assert_eq!(log.lock().recovery_point(), Offset(0));
+}
+
+#[test]
+fn a_log_created_again_begins_anew_whatever_was_noted_of_the_old_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (manager, _) = start(&[dir.path()]);
+    let create = |manager: &LogManager, number| {
+        manager
+            .create(&tp("t", 0), Some(id(number)), small_config(), Timestamp(0))
+            .unwrap()
+    };
+    let old = create(&manager, 1);
+    fill(&manager, &tp("t", 0), 200);
+    old.lock().advance_start(Offset(300)).unwrap();
+    manager.note_starts(&[Arc::clone(&old)]).unwrap();
+    manager.checkpoint().unwrap();
+    manager.delete(&tp("t", 0), Timestamp(0)).unwrap();
+    create(&manager, 2);
+    let end = fill(&manager, &tp("t", 0), 5);
+    // Too late: the log is another one by now.
+    manager.note_starts(&[old]).unwrap();
+    // Killed.
+    drop(manager);
+    let (manager, loaded) = start(&[dir.path()]);
+    assert!(loaded.failed.is_empty());
+    let log = manager.get(&tp("t", 0)).unwrap();
+    let reader = log.reader();
+    assert_eq!(
+        (reader.log_start_offset(), reader.log_end_offset()),
+        (Offset(0), end)
+    );
+    assert_eq!(read_on(reader, Offset(0), 1 << 20).len(), 5);
+}
+
+#[test]
+fn the_start_of_a_log_that_cannot_be_opened_is_not_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let (manager, _) = start(&[dir.path()]);
+    for index in 0..2 {
+        manager
+            .create(&tp("t", index), Some(id(1)), small_config(), Timestamp(0))
+            .unwrap();
+        fill(&manager, &tp("t", index), 50);
+    }
+    let log = manager.get(&tp("t", 0)).unwrap();
+    log.lock().advance_start(Offset(7)).unwrap();
+    manager.close(1).unwrap();
+    drop((manager, log));
+    let (manager, loaded) = start_with(&[dir.path()], &|partition, found| {
+        let other = (partition.partition.0 == 0).then_some(id(2));
+        Disposition::Open(small_config(), other.or(found))
+    });
+    assert_eq!(loaded.failed.len(), 1);
+    fill(&manager, &tp("t", 1), 1);
+    manager.checkpoint().unwrap();
+    drop(manager);
+    let (manager, _) = start(&[dir.path()]);
+    let log = manager.get(&tp("t", 0)).unwrap();
+    assert_eq!(log.reader().log_start_offset(), Offset(7));
 }
