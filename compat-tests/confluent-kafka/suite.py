@@ -3,12 +3,19 @@
 from pathlib import Path
 
 from harness import tools
+from harness.group import group_suite
 from harness.suite import CLIENT_CASES, ProgramSuite
 
 HERE = Path(__file__).resolve().parent
-
-def command(_context):
-    return [tools.python(HERE), HERE / "client.py"], {"PYTHONPATH": str(tools.ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+VERSION = "2.16.1, librdkafka 2.16"
 
 
-SUITES = [ProgramSuite("confluent-kafka", "2.16.1, librdkafka 2.16", command, CLIENT_CASES)]
+def program(file):
+    return lambda _: ([tools.python(HERE), HERE / file], {"PYTHONPATH": str(tools.ROOT), "PYTHONDONTWRITEBYTECODE": "1"})
+
+
+SUITES = [
+    ProgramSuite("confluent-kafka", VERSION, program("client.py"), CLIENT_CASES),
+    group_suite("confluent-kafka-group", VERSION, program("member.py")),
+    group_suite("confluent-kafka-group-848", VERSION, program("member.py"), protocol="consumer"),
+]

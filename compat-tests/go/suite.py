@@ -3,16 +3,19 @@
 from pathlib import Path
 
 from harness import tools
+from harness.group import group_suite
 from harness.suite import CLIENT_CASES, ProgramSuite
 
 HERE = Path(__file__).resolve().parent
 
 
-def client(name):
-    return lambda _context: ([tools.go(HERE) / name], {})
+def program(name):
+    return lambda _: ([tools.go(HERE) / name], {})
 
 
 SUITES = [
-    ProgramSuite("franz-go", "1.22.2", client("franz-go"), CLIENT_CASES),
-    ProgramSuite("sarama", "1.40.1", client("sarama"), CLIENT_CASES),
+    ProgramSuite("franz-go", "1.22.2", program("franz-go"), CLIENT_CASES),
+    group_suite("franz-go-group", "1.22.2", program("franz-go-member")),
+    ProgramSuite("sarama", "1.40.1", program("sarama"), CLIENT_CASES),
+    group_suite("sarama-group", "1.40.1", program("sarama-member")),
 ]

@@ -113,6 +113,37 @@ METADATA = Api("Metadata", 3, 9, [
     ("error_code", "int16", 13),
 ])
 
+OFFSET_COMMIT = Api("OffsetCommit", 8, 8, [
+    ("group_id", "string"), ("generation_id_or_member_epoch", "int32", 1), ("member_id", "string", 1),
+    ("group_instance_id", "nullable_string", 7), ("retention_time_ms", "int64", 2, 4),
+    ("topics", [
+        ("name", "string"),
+        ("partitions", [
+            ("partition_index", "int32"), ("committed_offset", "int64"), ("committed_leader_epoch", "int32", 6),
+            ("committed_metadata", "nullable_string"),
+        ]),
+    ]),
+], [
+    ("throttle_time_ms", "int32", 3),
+    ("topics", [("name", "string"), ("partitions", [("partition_index", "int32"), ("error_code", "int16")])]),
+])
+
+OFFSET_FETCH = Api("OffsetFetch", 9, 6, [
+    ("group_id", "string", 0, 7),
+    ("topics", [("name", "string"), ("partition_indexes", "int32_array")], 0, 7),
+    ("require_stable", "bool", 7),
+], [
+    ("throttle_time_ms", "int32", 3),
+    ("topics", [
+        ("name", "string"),
+        ("partitions", [
+            ("partition_index", "int32"), ("committed_offset", "int64"), ("committed_leader_epoch", "int32", 5),
+            ("metadata", "nullable_string"), ("error_code", "int16"),
+        ]),
+    ], 0, 7),
+    ("error_code", "int16", 2, 7),
+])
+
 FIND_COORDINATOR = Api("FindCoordinator", 10, 3, [
     ("key", "string", 0, 3), ("key_type", "int8", 1), ("coordinator_keys", "string_array", 4),
 ], [

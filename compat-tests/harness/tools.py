@@ -133,3 +133,12 @@ def java():
     """The `java` launcher of a JDK (single-file programs need its compiler)."""
     program("javac", "openjdk-17-jdk-headless")
     return program("java", "openjdk-17-jdk-headless")
+
+
+def javac(source, folder):
+    """A class path with the compiled `source` and the jars of `folder`, for a program that is started often."""
+    jars = maven(folder)
+
+    def build(target):
+        run([program("javac", "openjdk-17-jdk-headless"), "-cp", jars, "-d", target, source], f"javac {source.name}")
+    return f"{installed(f'java-{source.stem}-{folder.name}', [source, folder / 'pom.xml'], build)}:{jars}"

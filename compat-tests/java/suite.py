@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 from harness import tools
+from harness.group import group_suite
 from harness.suite import CLIENT_CASES, ProgramSuite, Suite
 
 HERE = Path(__file__).resolve().parent
@@ -18,9 +19,19 @@ def with_library(folder):
     return command
 
 
+def member(folder):
+    return lambda _: ([tools.java(), "-Xmx96m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
+                       "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
+                       "-cp", tools.javac(HERE / "Member.java", folder), "Member"], {})
+
+
 SUITES = [
     ProgramSuite("java", "kafka-clients 4.1.2", with_library(tools.ROOT / "apache-kafka"), CLIENT_CASES),
     ProgramSuite("java-2.1", "kafka-clients 2.1.0", with_library(tools.ROOT / "java-2.1"), CLIENT_CASES),
+    group_suite("java-group", "kafka-clients 4.1.2", member(tools.ROOT / "apache-kafka")),
+    group_suite("java-group-848", "kafka-clients 4.1.2", member(tools.ROOT / "apache-kafka"), protocol="consumer"),
+    # Static members came with 2.3.
+    group_suite("java-2.1-group", "kafka-clients 2.1.0", member(tools.ROOT / "java-2.1"), static=False),
     CONSOLE,
 ]
 

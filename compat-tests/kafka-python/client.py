@@ -1,4 +1,4 @@
-"""kafka-python 2.0.2, without a group: KafkaProducer, KafkaConsumer.assign and seek, KafkaAdminClient."""
+"""kafka-python 2.0.2 and newer, without a group: KafkaProducer, KafkaConsumer.assign and seek, KafkaAdminClient."""
 
 import dataclasses
 
@@ -100,6 +100,13 @@ def too_large_record():
     raise AssertionError("1.5 MB were accepted")
 
 
+def idempotence():
+    topic = f"{PREFIX}-idempotent"
+    records = [Record(b"k", b"%d" % i, [], RECORDS[0].timestamp) for i in range(2000)]
+    produce(topic, records, enable_idempotence=True, batch_size=500, compression_type="lz4")
+    program.compare(consume(topic, len(records))[0], records)
+
+
 def create_topic():
     admin = KafkaAdminClient(bootstrap_servers=BOOTSTRAP)
     topic = f"{PREFIX}-created"
@@ -133,4 +140,6 @@ program.run({
     **{f"round-trip-{codec}": round_trip(codec) for codec in ("none", "gzip", "snappy", "lz4", "zstd")},
     "offsets-by-timestamp": offsets_by_timestamp, "seek": seek, "large-record": large_record,
     "too-large-record": too_large_record, "create-topic": create_topic, "unknown-topic": unknown_topic,
+    # Version 2.0.2 has no idempotent producer.
+    **({"idempotence": idempotence} if "enable_idempotence" in KafkaProducer.DEFAULT_CONFIG else {}),
 })

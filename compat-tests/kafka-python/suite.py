@@ -1,16 +1,23 @@
-"""kafka-python 2.0.2: the client that dies without Metadata 0, and guesses the broker from versions."""
+"""kafka-python 2.0.2, which dies without Metadata 0 and guesses the broker from versions, and the newest."""
 
 from pathlib import Path
 
 from harness import tools
+from harness.group import group_suite
 from harness.suite import CLIENT_CASES, ProgramSuite
 
 HERE = Path(__file__).resolve().parent
 
 
-def command(_context):
-    return [tools.python(HERE), HERE / "client.py"], {"PYTHONPATH": str(tools.ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+def program(file, packages=HERE):
+    environment = {"PYTHONPATH": str(tools.ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    return lambda _: ([tools.python(packages), HERE / file], environment)
 
 
-# It has no idempotent producer.
-SUITES = [ProgramSuite("kafka-python", "2.0.2", command, [c for c in CLIENT_CASES if c != "idempotence"])]
+NEWEST = tools.ROOT / "kafka-python-3"
+# Version 2.0.2 has no idempotent producer and no static members.
+SUITES = [
+    ProgramSuite("kafka-python", "2.0.2", program("client.py"), [c for c in CLIENT_CASES if c != "idempotence"]),
+    group_suite("kafka-python-group", "2.0.2", program("member.py"), static=False),
+    ProgramSuite("kafka-python-3", "3.0.12", program("client.py", NEWEST), CLIENT_CASES),
+]

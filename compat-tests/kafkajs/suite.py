@@ -3,13 +3,18 @@
 from pathlib import Path
 
 from harness import tools
+from harness.group import group_suite
 from harness.suite import CLIENT_CASES, ProgramSuite
 
 HERE = Path(__file__).resolve().parent
 
 
-def command(_context):
-    return [tools.program("node", "nodejs"), HERE / "client.js"], {"NODE_PATH": str(tools.npm(HERE))}
+def program(file):
+    return lambda _: ([tools.program("node", "nodejs"), HERE / file], {"NODE_PATH": str(tools.npm(HERE))})
 
 
-SUITES = [ProgramSuite("kafkajs", "2.2.4", command, CLIENT_CASES)]
+# It has no static members.
+SUITES = [
+    ProgramSuite("kafkajs", "2.2.4", program("client.js"), CLIENT_CASES),
+    group_suite("kafkajs-group", "2.2.4", program("member.js"), static=False),
+]

@@ -1,11 +1,40 @@
 """A file of real lines goes in with `kcat -P` and comes out with `kcat -C` byte for byte."""
 
-from harness import kcat, schema, session, wire
+import re
+
+from harness import kcat, schema, session, tools, wire
 from harness.corpus import corpus
+from harness.group import group_suite
 from harness.suite import CODECS, Skip, Suite
 
 SUITE = Suite("kcat", kcat.version())
-SUITES = [SUITE]
+REBALANCED = re.compile(r"^% Group \S+ rebalanced \(memberid \S+\): (assigned|revoked): (.*)$")
+
+
+def member(_story):
+    """`kcat -G` as a group member: it commits by itself every 5 s, which kcat has no way to change."""
+    def arguments(environment):
+        settings = {"session.timeout.ms": environment["MEMBER_SESSION_MS"], "auto.offset.reset": "earliest",
+                    "heartbeat.interval.ms": environment["MEMBER_HEARTBEAT_MS"]}
+        if environment["MEMBER_INSTANCE"]:
+            settings["group.instance.id"] = environment["MEMBER_INSTANCE"]
+        return [tools.program("kcat", "kcat"), "-b", environment["MEMBER_BOOTSTRAP"], "-G", environment["MEMBER_GROUP"],
+                "-u", "-f", "record %p %o %s\\n", *(word for pair in settings.items() for word in ("-X", "=".join(pair))),
+                environment["MEMBER_TOPIC"]]
+    return arguments, {}
+
+
+def in_contract(line):
+    """kcat's own words about a rebalance, as a member must say them."""
+    if found := REBALANCED.match(line):
+        return " ".join([found[1], *re.findall(r"\[(\d+)\]", found[2])])
+    return line
+
+
+# It ends when all brokers are down.
+GROUP = group_suite("kcat-group", kcat.version(), member, reconnects=False, autocommits=True,
+                    translate=in_contract)
+SUITES = [SUITE, GROUP]
 STATE = {}
 
 
