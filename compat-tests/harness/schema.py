@@ -300,3 +300,30 @@ DESCRIBE_TOPIC_PARTITIONS = Api("DescribeTopicPartitions", 75, 0, [
     ]),
     ("next_cursor", "int8"),
 ])
+
+DELETE_RECORDS = Api("DeleteRecords", 21, 2, [
+    ("topics", [("name", "string"), ("partitions", [("index", "int32"), ("offset", "int64")])]),
+    ("timeout_ms", "int32"),
+], [
+    ("throttle_time_ms", "int32"),
+    ("topics", [
+        ("name", "string"),
+        ("partitions", [("index", "int32"), ("low_watermark", "int64"), ("error_code", "int16")]),
+    ]),
+])
+
+DESCRIBE_LOG_DIRS = Api("DescribeLogDirs", 35, 2, [
+    ("topics", [("topic", "string"), ("partitions", "int32_array")]),
+], [
+    ("throttle_time_ms", "int32"), ("error_code", "int16", 3),
+    ("results", [
+        ("error_code", "int16"), ("log_dir", "string"),
+        ("topics", [
+            ("name", "string"),
+            ("partitions", [
+                ("index", "int32"), ("partition_size", "int64"), ("offset_lag", "int64"), ("is_future_key", "bool"),
+            ]),
+        ]),
+        ("total_bytes", "int64", 4), ("usable_bytes", "int64", 4),
+    ]),
+])

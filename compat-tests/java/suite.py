@@ -1,6 +1,8 @@
 """Java's kafka-clients, the same program with an old and the newest library, and the console tools."""
 
+import json
 import subprocess
+import tempfile
 from pathlib import Path
 
 from harness import tools
@@ -36,15 +38,15 @@ SUITES = [
 ]
 
 
-def tool(context, name, *arguments, lines=None):
-    """One of Apache Kafka's tools; its output."""
+def tool(context, name, *arguments, lines=None, refused=False):
+    """One of Apache Kafka's tools; its output. With `refused` it may log errors of the broker's."""
     done = subprocess.run(
         [tools.java(), "-Xmx256m", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
          "-cp", tools.maven(tools.ROOT / "apache-kafka"), f"org.apache.kafka.tools.{name}",
          "--bootstrap-server", context.broker().bootstrap, *arguments],
         input=lines or "", capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, f"{name} exited with {done.returncode}: {done.stdout[-300:]} {done.stderr[-500:]}"
-    assert "ERROR" not in done.stderr, done.stderr[-500:]
+    assert refused or "ERROR" not in done.stderr, done.stderr[-500:]
     return done.stdout
 
 
@@ -94,6 +96,38 @@ def get_offsets(context):
     for at, expected in [("-1", 3), ("-2", 0)]:
         found = tool(context, "GetOffsetShell", "--topic", topic, "--time", at)
         assert found.strip() == f"{topic}:0:{expected}", f"at {at}: {found}"
+
+
+@CONSOLE.case
+def delete_records(context):
+    """kafka-delete-records: a new start, and what cannot be deleted."""
+    topic, compacted = context.topic("delete"), context.topic("delete-compacted")
+    tool(context, "TopicCommand", "--create", "--topic", compacted, "--config", "cleanup.policy=compact")
+    tool(context, "ConsoleProducer", "--topic", topic, lines="1\n2\n3\n")
+
+    def delete(topic, offset):
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump({"version": 1, "partitions": [{"topic": topic, "partition": 0, "offset": offset}]}, file)
+            file.flush()
+            return tool(context, "DeleteRecordsCommand", "--offset-json-file", file.name, refused=True)
+    assert "low_watermark: 2" in (found := delete(topic, 2)), found
+    assert "low_watermark: 3" in (found := delete(topic, -1)), found
+    assert "OffsetOutOfRangeException" in (found := delete(topic, 9)), found
+    assert "PolicyViolationException" in (found := delete(compacted, 0)), found
+    assert tool(context, "GetOffsetShell", "--topic", topic, "--time", "-2").strip() == f"{topic}:0:3"
+
+
+@CONSOLE.case
+def log_dirs(context):
+    """kafka-log-dirs: the partition in its directory, with its size."""
+    topic = context.topic("sized")
+    tool(context, "ConsoleProducer", "--topic", topic, lines="1\n2\n3\n")
+    found = tool(context, "LogDirsCommand", "--describe", "--topic-list", topic)
+    [broker] = json.loads(found.splitlines()[-1])["brokers"]
+    [log_dir] = broker["logDirs"]
+    [partition] = log_dir["partitions"]
+    assert log_dir["error"] is None and partition["partition"] == f"{topic}-0", found
+    assert partition["size"] > 60 and partition["offsetLag"] == 0 and not partition["isFuture"], found
 
 
 @CONSOLE.case

@@ -1,6 +1,7 @@
 """The scripts: what is asked of both brokers. A script must not depend on what an answer says, but for ids."""
 
 import struct
+import time
 
 from harness import schema, session
 from harness.batch import batch, record
@@ -489,6 +490,89 @@ def partitions_and_leaders(recorder):
             "response_partition_limit": limit, "cursor": -1})
 
 
+def delete_records(recorder):
+    """Offsets, partitions and topics, good and bad, and what is left to read."""
+    connection, unknown = recorder.connection, recorder.name("unknown")
+    compacted = create(recorder, "delete-compacted", configs={"cleanup.policy": "compact"})
+    both = create(recorder, "delete-both", configs={"cleanup.policy": "compact,delete"})
+    keyed = batch([b"v"], timestamp=recorder.now_ms, records=record(b"v", key=b"k"))
+    for topic in (compacted, both):
+        session.produce(connection, topic, keyed)
+    internal = "__consumer_offsets"
+    wait_for_internal(connection, internal)
+    for version in range(3):
+        name = create(recorder, f"delete-{version}", partitions=2)
+        for _ in range(4):
+            session.produce(connection, name, batch([b"v"] * 3, timestamp=recorder.now_ms))
+
+        def delete(what, offset, topic=name, partition=0, version=version):
+            recorder.call(what, schema.DELETE_RECORDS, version, {"timeout_ms": 10000, "topics": [
+                {"name": topic, "partitions": [{"index": partition, "offset": offset}]}]})
+        for offset in (0, 4, 3, -2, 13, 2**62, -(2**62)):
+            delete(f"offset {offset}", offset)
+        for offset in (0, 3, 4, 6, 12):
+            recorder.call(f"{version}, from {offset}", schema.FETCH, 11, session.fetch_body(name, offset, 11, max_wait_ms=1))
+        recorder.call(f"{version}, earliest", schema.LIST_OFFSETS, 5, {"replica_id": -1, "topics": [
+            {"name": name, "partitions": [{"index": 0, "current_leader_epoch": -1, "timestamp": -2}]}]})
+        delete("everything", -1)
+        delete("everything again", 12)
+        delete("an empty partition", -1, partition=1)
+        delete("beyond an empty partition", 1, partition=1)
+        delete("unknown partition", 0, partition=2)
+        delete("negative partition", 0, partition=-1)
+        delete("unknown topic", 0, topic=unknown)
+        delete("bad name", 0, topic="a/b")
+        delete("empty name", 0, topic="")
+        delete("compacted", 1, topic=compacted)
+        delete("compacted, high watermark", -1, topic=compacted)
+        delete("compacted and deleted", 1, topic=both)
+        delete("internal", 0, topic=internal)
+        delete("internal, unknown partition", 0, topic=internal, partition=99999)
+        recorder.call("nothing", schema.DELETE_RECORDS, version, {"timeout_ms": 10000, "topics": []})
+        recorder.call("no partitions", schema.DELETE_RECORDS, version, {"timeout_ms": 10000, "topics": [
+            {"name": name, "partitions": []}]})
+        recorder.call("good and bad", schema.DELETE_RECORDS, version, {"timeout_ms": 10000, "topics": [
+            {"name": name, "partitions": [{"index": 0, "offset": 12}, {"index": 1, "offset": 9}]},
+            {"name": unknown, "partitions": [{"index": 0, "offset": 0}]}]})
+        recorder.call("twice", schema.DELETE_RECORDS, version, {"timeout_ms": 10000, "topics": [
+            {"name": name, "partitions": [{"index": 0, "offset": 99}, {"index": 0, "offset": 12}]}]})
+        recorder.call("still produced to", schema.PRODUCE, 7 + version, session.produce_body(
+            name, batch([b"v"], timestamp=recorder.now_ms)))
+
+
+def wait_for_internal(connection, topic):
+    """Looking for a coordinator makes the topic of the groups."""
+    for _ in range(200):
+        connection.call(schema.FIND_COORDINATOR, 1, {"key": "g", "key_type": 0})
+        try:
+            return session.ok(topic, session.not_ready(connection, topic, 1))
+        except session.KafkaError:
+            time.sleep(0.05)
+    raise AssertionError(f"no {topic}")
+
+
+def describe_log_dirs(recorder):
+    """Sizes of named partitions, before and after records are deleted."""
+    name, unknown = create(recorder, "sized", partitions=2), recorder.name("unknown")
+    for _ in range(3):
+        session.produce(recorder.connection, name, batch([b"v" * 100], timestamp=recorder.now_ms))
+    for version in range(1, 5):
+        def describe(what, *topics, version=version):
+            recorder.call(what, schema.DESCRIBE_LOG_DIRS, version, {
+                "topics": [{"topic": topic, "partitions": partitions} for topic, partitions in topics]})
+        describe("both", (name, [0, 1]))
+        describe("one", (name, [1]))
+        describe("the same twice", (name, [0]), (name, [0, 0]))
+        describe("unknown partition", (name, [0, 7, -1]))
+        describe("unknown topic", (unknown, [0]), (name, [0]))
+        describe("no partitions", (name, []))
+        describe("nothing")
+        recorder.connection.call(schema.DELETE_RECORDS, 2, {"timeout_ms": 10000, "topics": [
+            {"name": name, "partitions": [{"index": 0, "offset": 1}]}]})
+        describe("after deleting", (name, [0, 1]))
+
+
 SCRIPTS = [api_versions, metadata, create_topics, delete_topics, create_partitions, produce, produce_by_topic_config,
            idempotence, fetch, fetch_sessions, list_offsets, init_producer_id, describe_configs,
-           incremental_alter_configs, alter_configs, partitions_and_leaders, others]
+           incremental_alter_configs, alter_configs, partitions_and_leaders, others,
+           delete_records, describe_log_dirs]

@@ -251,7 +251,7 @@ async fn a_waiting_fetch_learns_that_its_records_are_gone() {
         .with_min_bytes(1 << 20)
         .with_max_wait_ms(60_000);
     let id = consumer.send(12, &request).await;
-    // Once this is answered on the same broker, and again until the other one has come to wait.
+    // Whether the fetch has come to wait by then or not, it must not wait for what is gone.
     assert_eq!(delete_records(&mut client, "t", &[(0, -1)]).await, [(0, 1)]);
     let response = consumer.receive::<FetchRequest>(12, id).await;
     assert_eq!(response.responses[0].partitions[0].error_code, OUT_OF_RANGE);

@@ -51,7 +51,9 @@ impl Partition {
         if expiry.start <= reader.log_start_offset() && !expiry.roll {
             return Ok(false);
         }
+        let before = reader.log_start_offset();
         self.log.lock().expire(&expiry, now)?;
+        tracing::debug!(partition = %self.id, from = %before, to = %expiry.start, "records have expired");
         self.waiters().wake_all();
         Ok(true)
     }
