@@ -3,10 +3,12 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ottla_protocol::ids::{Offset, Timestamp};
 
+use crate::append::is_no_space;
 use crate::error::AppendError;
 use crate::fs::{File, Fs, OpenMode};
 use crate::leader_epoch::LeaderEpochs;
@@ -29,6 +31,8 @@ pub struct FlushPlan {
     /// The leader epochs as they are to be on disk, with the number of that version.
     epochs: Option<(LeaderEpochs, u64)>,
     saved_epochs: Arc<Mutex<u64>>,
+    /// The leader epochs could not be written for want of space: no sync has failed.
+    no_space: AtomicBool,
 }
 
 impl FlushPlan {
@@ -67,7 +71,11 @@ impl FlushPlan {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if *saved < *version {
-            epochs.save(&*self.fs, &self.dir)?;
+            let outcome = epochs.save(&*self.fs, &self.dir);
+            if outcome.as_ref().is_err_and(is_no_space) {
+                self.no_space.store(true, Ordering::Relaxed);
+            }
+            outcome?;
             *saved = *version;
         }
         Ok(())
@@ -81,14 +89,18 @@ impl Log {
         self.plan_files().map_err(|error| self.io_error(error))
     }
 
-    /// The outcome of a plan. After a failure the log refuses appends: the kernel may have dropped what it could not
-    /// write, so that no later sync would tell.
+    /// The outcome of a plan. After a failed sync the log refuses appends: the kernel may have dropped what it could not
+    /// write, so that no later sync would tell. Want of space for the leader epochs is no such failure: nothing counts
+    /// as flushed, and the next plan tries again.
     pub fn flushed(
         &mut self,
         plan: &FlushPlan,
         outcome: io::Result<()>,
     ) -> Result<(), AppendError> {
-        outcome.map_err(|error| self.fail(error))?;
+        outcome.map_err(|error| match plan.no_space.load(Ordering::Relaxed) {
+            true => AppendError::NoSpace(Arc::new(error)),
+            false => self.fail(error),
+        })?;
         self.check_online()?;
         self.dir_synced = self.dir_synced.max(plan.dir_changes.unwrap_or(0));
         self.new_dir &= !plan.new_dir;
@@ -194,6 +206,7 @@ impl Log {
             new_dir: self.new_dir,
             epochs: epochs_changed.then(|| (self.epochs.clone(), self.epochs_version)),
             saved_epochs: Arc::clone(&self.saved_epochs),
+            no_space: AtomicBool::new(false),
         })
     }
 

@@ -42,6 +42,10 @@ pub trait Fs: Send + Sync {
     fn lock(&self, path: &Path) -> Result<Box<dyn LockGuard>, LockError>;
     /// Bytes that may still be written to the file system that holds `path`.
     fn available(&self, path: &Path) -> io::Result<u64>;
+    /// Size of the file system that holds `path`, in bytes.
+    fn total(&self, _path: &Path) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
 }
 
 /// An open file. Every method may be called from many threads at once.

@@ -20,6 +20,7 @@ use crate::fs::Fs;
 use crate::lazy_file::LogPath;
 use crate::leader_epoch::LeaderEpochs;
 use crate::log_config::LogConfig;
+use crate::log_dir_failure::LogDirFailure;
 use crate::producer_state::ProducerState;
 use crate::read::LogReader;
 use crate::segment::Segment;
@@ -65,6 +66,8 @@ pub struct Log {
     /// Files that were taken out of the directory and wait to be removed.
     pub(crate) garbage: Vec<PathBuf>,
     pub(crate) failure: Option<Arc<io::Error>>,
+    /// Of the data directory that it is in.
+    pub(crate) dir_failure: Arc<LogDirFailure>,
 }
 
 /// What decides when the active segment is rolled.
@@ -146,7 +149,7 @@ impl Log {
 
     /// The error that took the log offline, if one did.
     pub fn failure(&self) -> Option<&Arc<io::Error>> {
-        self.failure.as_ref()
+        self.failure.as_ref().or(self.dir_failure.error())
     }
 
     /// Transactions that ended below `high_watermark` hold back readers of committed data no longer.
@@ -226,7 +229,7 @@ impl Log {
     }
 
     pub(crate) fn check_online(&self) -> Result<(), AppendError> {
-        match &self.failure {
+        match self.failure() {
             None => Ok(()),
             Some(error) => Err(AppendError::Storage(Arc::clone(error))),
         }
@@ -237,6 +240,7 @@ impl Log {
         let error = Arc::new(error);
         tracing::error!(dir = %self.dir.get().display(), %error, "the log goes offline");
         self.failure.get_or_insert(Arc::clone(&error));
+        self.dir_failure.note(&error);
         AppendError::Storage(error)
     }
 

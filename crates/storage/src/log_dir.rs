@@ -157,6 +157,11 @@ impl LogDir {
         self.fs.available(&self.path)
     }
 
+    /// Size of the file system, in bytes.
+    pub fn total(&self) -> io::Result<u64> {
+        self.fs.total(&self.path)
+    }
+
     /// The directories in it.
     pub(crate) fn subdirs(&self) -> io::Result<Vec<String>> {
         let entries = self.fs.list(&self.path)?.into_iter();

@@ -18,6 +18,7 @@ use crate::fs::Fs;
 use crate::log::Log;
 use crate::log_config::LogConfig;
 use crate::log_dir::{DELETE_SUFFIX, DirName, LogDir};
+use crate::log_dir_failure::LogDirFailure;
 use crate::read::LogReader;
 use crate::recovery::{Opening, Recovered};
 use crate::truncate::remove_garbage;
@@ -37,17 +38,30 @@ pub struct PartitionLog {
     /// Held from the plan of a flush to its report: the kernel tells of a failed write only once, so of two syncs at the
     /// same time the second could be told that all is well.
     flushing: Mutex<()>,
+    dir_failure: Arc<LogDirFailure>,
 }
 
 impl PartitionLog {
-    fn new(topic_partition: TopicPartition, dir: usize, log: Log) -> Self {
+    fn new(
+        topic_partition: TopicPartition,
+        dir: usize,
+        mut log: Log,
+        dir_failure: &Arc<LogDirFailure>,
+    ) -> Self {
+        log.dir_failure = Arc::clone(dir_failure);
         Self {
             topic_partition,
             dir,
             reader: log.reader(),
             log: Mutex::new(log),
             flushing: Mutex::new(()),
+            dir_failure: Arc::clone(dir_failure),
         }
+    }
+
+    /// Whether its data directory has failed: nothing is read from it or written to it any more.
+    pub fn is_offline(&self) -> bool {
+        self.dir_failure.error().is_some()
     }
 
     /// The partition.
@@ -106,6 +120,7 @@ pub struct LogManager {
 
 struct Dir {
     log_dir: LogDir,
+    failure: Arc<LogDirFailure>,
     /// What its checkpoint files say; held while they are written.
     noted: Mutex<Noted>,
 }
@@ -126,6 +141,20 @@ impl LogManager {
     /// The data directories.
     pub fn dirs(&self) -> impl ExactSizeIterator<Item = &LogDir> {
         self.dirs.iter().map(|dir| &dir.log_dir)
+    }
+
+    /// Why a data directory is offline, in the order of [`Self::dirs`].
+    pub fn dir_failure(&self, dir: usize) -> Option<&Arc<io::Error>> {
+        self.dirs[dir].failure.error()
+    }
+
+    /// Give back the space that the logs of a data directory have reserved ahead.
+    pub fn release_reserves(&self, dir: usize) {
+        for log in self.list().into_iter().filter(|log| log.dir == dir) {
+            if let Err(error) = log.lock().release_reserve() {
+                tracing::warn!(partition = %log.topic_partition, %error, "cannot give back reserved space");
+            }
+        }
     }
 
     /// The log of a partition.
@@ -156,18 +185,27 @@ impl LogManager {
             return check_topic_id(log, topic_id);
         }
         let count = |dir: usize| logs.values().filter(|log| log.dir == dir).count();
-        let emptiest = (0..self.dirs.len())
-            .min_by_key(|dir| count(*dir))
-            .expect("invariant: there is a data directory");
-        let (dir, log_start_offset) = self.unopened(partition).unwrap_or((emptiest, Offset(0)));
+        let failed = |dir: &usize| self.dirs[*dir].failure.error().is_some();
+        let online = (0..self.dirs.len()).filter(|dir| !failed(dir));
+        let emptiest = online.min_by_key(|dir| count(*dir));
+        let found = self.unopened(partition);
+        let found = found.or_else(|| emptiest.map(|dir| (dir, Offset(0))));
+        let Some((dir, log_start_offset)) = found.filter(|(dir, _)| !failed(dir)) else {
+            return Err(OpenError::Io {
+                dir: partition.to_string().into(),
+                error: io::Error::other("the data directory has failed"),
+            });
+        };
         let opening = Opening {
             log_start_offset,
             ..Opening::UNKNOWN
         };
         let path = self.dirs[dir].log_dir.path().join(partition.to_string());
         let fs = Arc::clone(&self.fs);
-        let (log, _) = Log::open(fs, &path, topic_id, config, opening, now)?;
-        let log = Arc::new(PartitionLog::new(partition.clone(), dir, log));
+        let failure = &self.dirs[dir].failure;
+        let opened = Log::open(fs, &path, topic_id, config, opening, now);
+        let (log, _) = opened.map_err(|error| failure.note_open_error(error))?;
+        let log = Arc::new(PartitionLog::new(partition.clone(), dir, log, failure));
         logs.insert(partition.clone(), Arc::clone(&log));
         Ok(log)
     }
@@ -264,10 +302,9 @@ impl LogManager {
             }
             log.lock().close_idle_files();
         });
+        let online = |dir: &usize| self.dirs[*dir].failure.error().is_none();
         let changed = changed.into_inner().unwrap_or_else(PoisonError::into_inner);
-        changed
-            .into_iter()
-            .try_for_each(|dir| self.write_checkpoints(dir))
+        (changed.into_iter().filter(online)).try_for_each(|dir| self.write_checkpoints(dir))
     }
 
     /// Cut a log at its end, and note the lower recovery point before anything can be appended.
@@ -290,14 +327,18 @@ impl LogManager {
     pub fn close(&self, broker_epoch: i64) -> io::Result<()> {
         let failed = Mutex::new(BTreeSet::new());
         self.for_each(&self.list(), |log| {
-            if let Err(error) = log.lock().close() {
+            if log.is_offline() {
+                lock(&failed).insert(log.dir);
+            } else if let Err(error) = log.lock().close() {
                 tracing::error!(partition = %log.topic_partition, %error, "not closed cleanly");
                 lock(&failed).insert(log.dir);
             }
         });
         let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
         let close_dir = |dir: usize| {
-            self.write_checkpoints(dir)?;
+            if self.dirs[dir].failure.error().is_none() {
+                self.write_checkpoints(dir)?;
+            }
             match failed.contains(&dir) {
                 true => Err(io::Error::other("a log was not closed cleanly")),
                 false => self.dirs[dir].log_dir.mark_clean_shutdown(broker_epoch),

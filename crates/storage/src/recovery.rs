@@ -176,6 +176,7 @@ impl Log {
             hidden: Vec::new(),
             garbage: Vec::new(),
             failure: None,
+            dir_failure: Arc::default(),
         };
         log.publish_first_unstable();
         // With ten thousand logs most stay idle: files are opened again when they are needed.

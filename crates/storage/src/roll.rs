@@ -111,6 +111,15 @@ impl Log {
         self.release_reserved()
     }
 
+    /// Space has become scarce: give back what is reserved behind the end, and reserve no more in this segment.
+    pub fn release_reserve(&mut self) -> io::Result<()> {
+        if self.failure().is_none() && self.reserved != u64::MAX {
+            self.release_reserved()?;
+            self.reserved = u64::MAX;
+        }
+        Ok(())
+    }
+
     /// Give back what is reserved behind the end of the active segment.
     pub(crate) fn release_reserved(&mut self) -> io::Result<()> {
         let size = u64::from(self.active.size());

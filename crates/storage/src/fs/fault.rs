@@ -141,6 +141,10 @@ impl Fs for FaultFs {
     fn available(&self, path: &Path) -> io::Result<u64> {
         self.inner.available(path)
     }
+
+    fn total(&self, path: &Path) -> io::Result<u64> {
+        self.inner.total(path)
+    }
 }
 
 struct FaultFile {

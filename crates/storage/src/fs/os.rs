@@ -112,6 +112,11 @@ impl Fs for OsFs {
         let stat = rustix::fs::statvfs(path).map_err(|error| name(error.into(), path))?;
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
+
+    fn total(&self, path: &Path) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(path).map_err(|error| name(error.into(), path))?;
+        Ok(stat.f_blocks.saturating_mul(stat.f_frsize))
+    }
 }
 
 /// Say which file an error is about; the kind stays.

@@ -43,6 +43,11 @@ impl LogManager {
     }
 
     fn note_starts_in(&self, dir: usize, logs: Vec<Arc<PartitionLog>>) -> io::Result<()> {
+        let noted = self.try_note_starts_in(dir, logs);
+        noted.map_err(|error| self.dirs[dir].failure.note_error(error))
+    }
+
+    fn try_note_starts_in(&self, dir: usize, logs: Vec<Arc<PartitionLog>>) -> io::Result<()> {
         let mut noted = lock(&self.dirs[dir].noted);
         let mut starts = noted.starts.clone();
         for log in &logs {
@@ -64,6 +69,11 @@ impl LogManager {
 
     /// Note recovery point and start of every log of a directory; then files below the starts go.
     pub(super) fn write_checkpoints(&self, dir: usize) -> io::Result<()> {
+        let written = self.try_write_checkpoints(dir);
+        written.map_err(|error| self.dirs[dir].failure.note_error(error))
+    }
+
+    fn try_write_checkpoints(&self, dir: usize) -> io::Result<()> {
         let mut noted = lock(&self.dirs[dir].noted);
         let logs: Vec<_> = self.list().into_iter().filter(|l| l.dir == dir).collect();
         let unopened = |of: &Offsets| -> Offsets {
@@ -91,7 +101,7 @@ impl LogManager {
     /// Before a log is created: strike out, durably, what is noted of an older one of that name, which would hide or
     /// trust records of the new one. What is noted of other deleted logs goes along.
     pub(super) fn forget_deleted(&self, partition: &TopicPartition) -> Result<(), OpenError> {
-        for dir in &self.dirs {
+        for dir in self.dirs.iter().filter(|dir| dir.failure.error().is_none()) {
             self.strike_out(dir, partition)
                 .map_err(|error| OpenError::Io {
                     dir: dir.log_dir.path().to_owned(),

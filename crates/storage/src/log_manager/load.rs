@@ -12,6 +12,7 @@ use crate::fs::Fs;
 use crate::log::Log;
 use crate::log_config::LogConfig;
 use crate::log_dir::{DirName, LogDir, STRAY_SUFFIX};
+use crate::log_dir_failure::LogDirFailure;
 use crate::partition_metadata;
 use ottla_protocol::ids::{Offset, Timestamp, TopicId, TopicPartition};
 use uuid::Uuid;
@@ -49,29 +50,18 @@ impl LogManager {
         threads: usize,
         now: Timestamp,
     ) -> io::Result<(Self, Loaded)> {
-        let mut found = Vec::new();
-        let mut doomed = Vec::new();
+        let failures: Vec<Arc<LogDirFailure>> = dirs.iter().map(|_| Arc::default()).collect();
+        let mut found = Found::default();
         let mut notes = Vec::new();
         for (index, dir) in dirs.iter().enumerate() {
-            let noted = Notes::read(dir)?;
-            for name in dir.subdirs()? {
-                match DirName::parse(&name) {
-                    DirName::Log(tp) if tp.topic != METADATA_TOPIC => {
-                        found.push((index, noted.opening(&tp), tp));
-                    }
-                    DirName::Deleted => doomed.push(Doomed {
-                        path: dir.path().join(&name),
-                        due: now,
-                    }),
-                    DirName::Log(_) | DirName::Other => {}
-                }
-            }
-            notes.push(noted);
+            let looked = found.look_into(index, dir, now);
+            notes.push(failures[index].or_failed(looked)?.unwrap_or_default());
         }
         let work = Work {
             fs: &fs,
             dirs: &dirs,
-            found,
+            failures: &failures,
+            found: found.logs,
             next: AtomicUsize::new(0),
             done: Mutex::new(Done::default()),
         };
@@ -88,15 +78,23 @@ impl LogManager {
         if let Some(error) = done.error {
             return Err(error);
         }
-        for dir in &dirs {
-            dir.clear_clean_shutdown()?;
+        for (dir, failure) in dirs.iter().zip(&failures) {
+            failure.or_failed(dir.clear_clean_shutdown())?;
+        }
+        if let Some(error) = failures
+            .iter()
+            .map(|dir| dir.error().cloned())
+            .min_by_key(Option::is_some)
+            .flatten()
+        {
+            return Err(io::Error::new(error.kind(), error));
         }
         let manager = Self {
             fs,
-            dirs: with_notes(dirs, notes, done.unopened),
+            dirs: with_notes(dirs, notes, &failures, done.unopened),
             logs: RwLock::new(done.logs),
             threads,
-            doomed: Mutex::new(doomed),
+            doomed: Mutex::new(found.doomed),
             garbage: Mutex::default(),
         };
         Ok((manager, done.loaded))
@@ -106,6 +104,7 @@ impl LogManager {
 fn with_notes(
     dirs: Vec<LogDir>,
     notes: Vec<Notes>,
+    failures: &[Arc<LogDirFailure>],
     unopened: Vec<(usize, TopicPartition)>,
 ) -> Vec<Dir> {
     let mut by_dir = vec![BTreeSet::new(); dirs.len()];
@@ -114,9 +113,11 @@ fn with_notes(
     }
     dirs.into_iter()
         .zip(notes)
+        .zip(failures)
         .zip(by_dir)
-        .map(|((log_dir, notes), unopened)| Dir {
+        .map(|(((log_dir, notes), failure), unopened)| Dir {
             log_dir,
+            failure: Arc::clone(failure),
             noted: Mutex::new(Noted {
                 recovery_points: notes.recovery_points,
                 starts: notes.starts,
@@ -126,7 +127,35 @@ fn with_notes(
         .collect()
 }
 
+/// What lies in the data directories.
+#[derive(Default)]
+struct Found {
+    logs: Vec<(usize, Opening, TopicPartition)>,
+    doomed: Vec<Doomed>,
+}
+
+impl Found {
+    /// Add what lies in `dir`; what it has noted.
+    fn look_into(&mut self, index: usize, dir: &LogDir, now: Timestamp) -> io::Result<Notes> {
+        let notes = Notes::read(dir)?;
+        for name in dir.subdirs()? {
+            match DirName::parse(&name) {
+                DirName::Log(tp) if tp.topic != METADATA_TOPIC => {
+                    self.logs.push((index, notes.opening(&tp), tp));
+                }
+                DirName::Deleted => self.doomed.push(Doomed {
+                    path: dir.path().join(&name),
+                    due: now,
+                }),
+                DirName::Log(_) | DirName::Other => {}
+            }
+        }
+        Ok(notes)
+    }
+}
+
 /// What a data directory has noted of its logs.
+#[derive(Default)]
 struct Notes {
     clean: bool,
     recovery_points: Offsets,
@@ -162,6 +191,7 @@ impl Notes {
 struct Work<'a> {
     fs: &'a Arc<dyn Fs>,
     dirs: &'a [LogDir],
+    failures: &'a [Arc<LogDirFailure>],
     found: Vec<(usize, Opening, TopicPartition)>,
     next: AtomicUsize,
     done: Mutex<Done>,
@@ -185,6 +215,10 @@ impl Work<'_> {
         while let Some((dir, opening, tp)) =
             self.found.get(self.next.fetch_add(1, Ordering::Relaxed))
         {
+            let failure = &self.failures[*dir];
+            if failure.error().is_some() {
+                continue;
+            }
             let path = self.dirs[*dir].path().join(tp.to_string());
             let id = partition_metadata::read(&**self.fs, &path);
             let opened = id.and_then(|id| match decide(tp, id) {
@@ -196,9 +230,13 @@ impl Work<'_> {
             });
             let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
             match opened {
-                Ok(Some((log, recovered))) => done.add(*dir, tp, log, recovered),
+                Ok(Some((log, recovered))) => {
+                    let log = PartitionLog::new(tp.clone(), *dir, log, failure);
+                    done.add(log, recovered);
+                }
                 Ok(None) => done.set_aside(self, *dir, tp),
                 Err(error) => {
+                    let error = failure.note_open_error(error);
                     tracing::error!(partition = %tp, %error, "cannot open the log");
                     done.unopened.push((*dir, tp.clone()));
                     done.loaded.failed.push((tp.clone(), error));
@@ -209,12 +247,12 @@ impl Work<'_> {
 }
 
 impl Done {
-    fn add(&mut self, dir: usize, tp: &TopicPartition, log: Log, recovered: Recovered) {
+    fn add(&mut self, log: PartitionLog, recovered: Recovered) {
+        let tp = log.topic_partition().clone();
         if recovered != Recovered::default() {
             self.loaded.recovered.push((tp.clone(), recovered));
         }
-        let log = PartitionLog::new(tp.clone(), dir, log);
-        self.logs.insert(tp.clone(), Arc::new(log));
+        self.logs.insert(tp, Arc::new(log));
     }
 
     fn set_aside(&mut self, work: &Work<'_>, dir: usize, tp: &TopicPartition) {
@@ -225,7 +263,11 @@ impl Done {
             .rename(&parent.join(tp.to_string()), &parent.join(&name));
         match renamed.and_then(|()| work.fs.sync_dir(parent)) {
             Ok(()) => self.loaded.strays.push(name),
-            Err(error) => self.error = Some(error),
+            Err(error) => {
+                if let Err(error) = work.failures[dir].or_failed::<()>(Err(error)) {
+                    self.error = Some(error);
+                }
+            }
         }
     }
 }
