@@ -215,12 +215,14 @@ impl RunningBroker {
         let broker_epoch = controller.register(&registration, &cluster_id)?;
 
         telemetry.set_state(BrokerState::Recovery);
+        let (log_dirs, lost_dirs) = dirs.into_log_dirs();
         let partitions = Arc::new(PartitionManager::open(
             Arc::clone(&config),
             Arc::clone(&clock),
             Arc::clone(&telemetry),
             fs,
-            dirs.into_log_dirs(),
+            log_dirs,
+            lost_dirs,
             controller.image(),
         )?);
         let max_content =

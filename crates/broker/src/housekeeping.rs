@@ -10,6 +10,8 @@ pub mod scheduler;
 
 /// How often logs are asked whether a flush is due, unless `log.flush.scheduler.interval.ms` says.
 const FLUSH_PERIOD: Duration = Duration::from_secs(1);
+/// How often data directories are looked at: their space, and whether they have failed.
+const DIRS_PERIOD: Duration = Duration::from_secs(1);
 /// How often files are looked for that have outlived `file.delete.delay.ms`.
 const DELETE_PERIOD: Duration = Duration::from_secs(5);
 /// How often idle producers are looked for (`producer.id.expiration.check.interval.ms`).
@@ -30,6 +32,18 @@ pub fn start(broker: &Arc<Broker>) {
         "flush",
         flush_period(broker.config().log.log_flush_scheduler_interval_ms),
         PartitionManager::flush_due,
+    );
+    let (partitions, shutdown) = (Arc::clone(broker.partitions()), broker.shutdown().clone());
+    scheduler::every(
+        "data directories",
+        DIRS_PERIOD,
+        broker.shutdown(),
+        move || {
+            if let Err(fatal) = partitions.check_dirs() {
+                tracing::error!("{fatal}");
+                shutdown.request();
+            }
+        },
     );
     job(
         "checkpoint",

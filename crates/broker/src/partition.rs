@@ -1,5 +1,6 @@
 //! A partition as the broker serves it: the log, how much of it is committed, and who waits for more.
 
+use std::io;
 use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -14,14 +15,17 @@ use ottla_storage::error::{AppendError, ReadError};
 use ottla_storage::log_manager::PartitionLog;
 use ottla_storage::read::{LogReader, LogSlice};
 
+use crate::partition::disk_space::DiskSpace;
 use crate::partition::flusher::Flusher;
 use crate::partition::group_commit::{FlushWait, GroupCommit};
 use crate::partition::topic_rules::TopicRules;
 use crate::partition::verification::{VerificationGuard, Verifications};
 use crate::partition::waiters::Waiters;
 
+pub mod disk_space;
 pub mod flusher;
 pub mod group_commit;
+pub mod log_dirs;
 pub mod manager;
 mod producers;
 pub mod retention;
@@ -95,6 +99,7 @@ pub struct Partition {
     verifications: Mutex<Verifications>,
     group_commit: GroupCommit,
     flusher: Arc<Flusher>,
+    space: Arc<DiskSpace>,
 }
 
 impl Partition {
@@ -106,6 +111,7 @@ impl Partition {
         leader_epoch: LeaderEpoch,
         rules: Arc<TopicRules>,
         flusher: Arc<Flusher>,
+        space: Arc<DiskSpace>,
     ) -> Self {
         let end = log.reader().log_end_offset();
         let flushed = {
@@ -124,7 +130,13 @@ impl Partition {
             verifications: Mutex::default(),
             group_commit: GroupCommit::new(flushed),
             flusher,
+            space,
         }
+    }
+
+    /// Whether its data directory has failed.
+    pub fn is_offline(&self) -> bool {
+        self.log.is_offline()
     }
 
     /// The topic's configuration as the append path needs it.
@@ -188,19 +200,31 @@ impl Partition {
         acks_all: bool,
         now: Timestamp,
     ) -> Result<Produced, AppendError> {
+        if !self.space.take(batch.size()) {
+            let full = io::Error::new(
+                io::ErrorKind::StorageFull,
+                "the disk is full up to the reserve",
+            );
+            return Err(AppendError::NoSpace(Arc::new(full)));
+        }
         let commit = Commit::OnceFlushed {
             acks_all: acks_all && self.rules().flush_on_acks_all,
         };
-        self.append_if(
-            batch,
-            AppendOrigin::Client,
-            commit,
-            now,
-            |header, log| match header.is_transactional() {
-                true => self.check_verified(header, log, guard),
-                false => Ok(()),
-            },
-        )
+        let produced =
+            self.append_if(
+                batch,
+                AppendOrigin::Client,
+                commit,
+                now,
+                |header, log| match header.is_transactional() {
+                    true => self.check_verified(header, log, guard),
+                    false => Ok(()),
+                },
+            );
+        if let Err(AppendError::NoSpace(_)) = produced {
+            self.space.ran_out();
+        }
+        produced
     }
 
     /// Append `batch` if `check` agrees, which is called under the log's lock.
@@ -380,6 +404,7 @@ mod tests {
             LeaderEpoch(0),
             Arc::new(rules),
             flusher,
+            Arc::new(DiskSpace::new(0, u64::MAX)),
         )
     }
 

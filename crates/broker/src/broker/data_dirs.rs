@@ -90,6 +90,7 @@ pub enum DataDirError {
 /// The directories, held by this process, and who they say this node is.
 pub(super) struct DataDirs {
     dirs: Vec<LogDir>,
+    lost: Vec<PathBuf>,
     cluster_id: String,
     identity: Identity,
     is_new: bool,
@@ -103,14 +104,23 @@ impl DataDirs {
         config: &BrokerConfig,
         now: Timestamp,
     ) -> Result<Self, DataDirError> {
+        let metadata_dir = config.metadata_log_dir();
         let mut dirs = Vec::new();
+        let mut lost = Vec::new();
         for path in config.log_dirs() {
-            dirs.push(LogDir::open(Arc::clone(fs), &path)?);
+            match LogDir::open(Arc::clone(fs), &path) {
+                Ok(dir) => dirs.push(dir),
+                // The broker goes on without it, as Kafka does, but not without its metadata.
+                Err(LogDirError::Io { dir, error }) if dir != metadata_dir => {
+                    tracing::error!(dir = %dir.display(), %error, "the data directory cannot be used: its partitions are offline");
+                    lost.push(dir);
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         let known = common_identity(&dirs, config)?;
         let is_new = known.is_none();
         let cluster_id = known.unwrap_or_else(|| new_cluster_id(config));
-        let metadata_dir = config.metadata_log_dir();
         // First, so that no crash leaves a cluster id without its metadata.
         dirs.sort_by_key(|dir| dir.path() != metadata_dir);
         for dir in &mut dirs {
@@ -132,6 +142,7 @@ impl DataDirs {
         Ok(Self {
             identity: identity(config, directory_id),
             dirs,
+            lost,
             cluster_id,
             is_new,
         })
@@ -170,9 +181,9 @@ impl DataDirs {
         }
     }
 
-    /// The directories themselves.
-    pub(super) fn into_log_dirs(self) -> Vec<LogDir> {
-        self.dirs
+    /// The directories themselves, and those that cannot be used.
+    pub(super) fn into_log_dirs(self) -> (Vec<LogDir>, Vec<PathBuf>) {
+        (self.dirs, self.lost)
     }
 }
 

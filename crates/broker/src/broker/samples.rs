@@ -76,7 +76,9 @@ impl Collect for BrokerSamples {
             .partitions
             .upgrade()
             .map(|partitions| partitions.topics());
+        let mut offline = 0;
         for topic in topics.unwrap_or_default() {
+            offline += topic.offline_count() as u64;
             for partition in topic.partitions() {
                 let sample = self.partition(&topic, partition);
                 totals.add(&sample);
@@ -84,8 +86,11 @@ impl Collect for BrokerSamples {
             }
         }
         totals.write(page);
-        // Data directories are not taken offline as a whole yet.
-        write_offline(0, 0, page);
+        if let Some(partitions) = self.partitions.upgrade() {
+            let dirs = partitions.dirs();
+            write_offline(dirs.offline() as u64, offline, page);
+            dirs.collect(page);
+        }
 
         let image = self.metadata.image();
         let topics = image

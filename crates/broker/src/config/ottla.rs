@@ -19,6 +19,8 @@ config_keys! {
         ottla_io_threads: i32, "ottla.io.threads" = 4, ReadOnly, Between(1, 512), Applied;
         /// Whether records are on disk before they are acknowledged with acks=all, and offset commits too; otherwise they are in the page cache, as in Apache Kafka. Worth its price while there is no other replica.
         ottla_flush_on_acks_all: bool, "ottla.flush.on.acks.all" = true, ReadOnly, Any, Applied;
+        /// Space of a data directory's file system that is kept from producers, bytes: for group offsets, metadata, compaction and deletions when the disk is full. No more than a twentieth of the file system is kept.
+        ottla_disk_reserve_bytes: i64, "ottla.disk.reserve.bytes" = 268435456, ReadOnly, AtLeast(0), Applied;
         /// Threads that flush partitions whose producers wait for the disk.
         ottla_flush_threads: i32, "ottla.flush.threads" = 8, ReadOnly, Between(1, 512), Applied;
         /// How long a controlled stop may take before the rest is cut off, ms.

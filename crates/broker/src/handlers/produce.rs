@@ -256,6 +256,10 @@ impl TopicProduce<'_> {
             ResponseError::MessageTooLarge => counters.batch_too_large(bytes as u64),
             _ => {}
         }
+        if failure.no_space {
+            // One line tells of the disk, not one for each producer.
+            return;
+        }
         let connection = self.context.connection;
         if let Some(held_back) = connection.refusals.pass(self.broker.now()) {
             tracing::info!(client = self.context.client(), peer = %connection.peer_addr, topic = %self.topic.name,
@@ -273,6 +277,8 @@ struct Failure {
     /// What the log is told.
     reason: String,
     record_errors: Vec<(i32, String)>,
+    /// The disk is full.
+    no_space: bool,
     /// First offset of the partition, where the batch got as far as to be held against the log.
     log_start_offset: Option<Offset>,
 }
@@ -300,6 +306,7 @@ impl From<ResponseError> for Failure {
             message: None,
             reason: code.to_string(),
             record_errors: Vec::new(),
+            no_space: false,
             log_start_offset: None,
         }
     }
@@ -312,6 +319,7 @@ impl Failure {
             code: invalid.error_code(),
             message: Some(invalid.to_string()),
             reason: invalid.to_string(),
+            no_space: false,
             log_start_offset: (!record_errors.is_empty()).then(|| partition.offsets().log_start),
             record_errors,
         }
@@ -324,6 +332,7 @@ impl Failure {
             message: None,
             reason: error.to_string(),
             record_errors: Vec::new(),
+            no_space: matches!(error, AppendError::NoSpace(_)),
             log_start_offset: Some(partition.offsets().log_start),
         }
     }

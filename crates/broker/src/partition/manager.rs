@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use ottla_protocol::ResponseError;
@@ -19,6 +21,7 @@ use crate::metadata::image::{ConfigResource, MetadataImage, PartitionRegistratio
 use crate::metadata::publisher::MetadataPublisher;
 use crate::partition::Partition;
 use crate::partition::flusher::Flusher;
+use crate::partition::log_dirs::{Fatal, LogDirs};
 use crate::partition::topic_rules::TopicRules;
 use crate::telemetry::{Telemetry, TopicCounters};
 
@@ -48,16 +51,30 @@ impl Topic {
     /// The partition with that index.
     ///
     /// # Errors
-    /// UNKNOWN_TOPIC_OR_PARTITION when there is none, KAFKA_STORAGE_ERROR when its log could not be opened.
+    /// UNKNOWN_TOPIC_OR_PARTITION when there is none, KAFKA_STORAGE_ERROR when its log could not be opened or its data
+    /// directory has failed.
     pub fn partition(&self, index: PartitionIndex) -> Result<&Arc<Partition>, ResponseError> {
         let slot = usize::try_from(index.0)
             .ok()
             .and_then(|index| self.partitions.get(index));
         match slot {
-            Some(Some(partition)) => Ok(partition),
-            Some(None) => Err(ResponseError::KafkaStorageError),
+            Some(Some(partition)) if !partition.is_offline() => Ok(partition),
+            Some(_) => Err(ResponseError::KafkaStorageError),
             None => Err(ResponseError::UnknownTopicOrPartition),
         }
+    }
+
+    /// How many partitions are offline.
+    pub fn offline_count(&self) -> usize {
+        let is_offline = |slot: &&Option<Arc<Partition>>| {
+            slot.as_ref().is_none_or(|partition| partition.is_offline())
+        };
+        self.partitions.iter().filter(is_offline).count()
+    }
+
+    /// The partition with that index, offline or not; `None` where its log could not be opened, or there is none.
+    fn slot(&self, index: PartitionIndex) -> Option<&Option<Arc<Partition>>> {
+        (self.partitions).get(usize::try_from(index.0).ok()?)
     }
 
     /// How many partitions there are, whether their logs could be opened or not.
@@ -78,6 +95,9 @@ pub struct PartitionManager {
     telemetry: Arc<Telemetry>,
     logs: LogManager,
     flusher: Arc<Flusher>,
+    dirs: LogDirs,
+    /// All partitions that existed at the start were looked for: what comes from now on is new.
+    is_open: AtomicBool,
     topics: RwLock<Topics>,
 }
 
@@ -88,7 +108,7 @@ struct Topics {
 }
 
 impl PartitionManager {
-    /// Open the logs in `dirs` that `image` says are this broker's.
+    /// Open the logs in `dirs` that `image` says are this broker's. Nobody knows what was in `lost_dirs`.
     ///
     /// # Errors
     /// When a data directory cannot be used. A log that cannot be opened costs its own partition only.
@@ -98,6 +118,7 @@ impl PartitionManager {
         telemetry: Arc<Telemetry>,
         fs: Arc<dyn Fs>,
         dirs: Vec<LogDir>,
+        lost_dirs: Vec<PathBuf>,
         image: &MetadataImage,
     ) -> io::Result<Self> {
         let threads =
@@ -110,17 +131,22 @@ impl PartitionManager {
         let flush_threads = usize::try_from(config.ottla.ottla_flush_threads).unwrap_or(1);
         let flusher = Flusher::start(flush_threads, Arc::clone(&clock))?;
         telemetry.add(Arc::clone(flusher.times()) as _);
+        let dirs = LogDirs::new(&config, &logs, lost_dirs);
+        dirs.check(&logs, clock.now()).map_err(io::Error::other)?;
         let manager = Self {
             config,
             clock,
             telemetry,
             logs,
             flusher: Arc::new(flusher),
+            dirs,
+            is_open: AtomicBool::new(false),
             topics: RwLock::default(),
         };
         for topic in image.topics.iter() {
             manager.put(manager.build(topic, image, None));
         }
+        manager.is_open.store(true, Ordering::Release);
         Ok(manager)
     }
 
@@ -142,6 +168,19 @@ impl PartitionManager {
     /// The logs, for housekeeping.
     pub fn logs(&self) -> &LogManager {
         &self.logs
+    }
+
+    /// The data directories as they fare.
+    pub fn dirs(&self) -> &LogDirs {
+        &self.dirs
+    }
+
+    /// Look at the data directories.
+    ///
+    /// # Errors
+    /// The broker must stop.
+    pub fn check_dirs(&self) -> Result<(), Fatal> {
+        self.dirs.check(&self.logs, self.clock.now())
     }
 
     /// Flush the logs for which `flush.ms` asks for it.
@@ -195,11 +234,11 @@ impl PartitionManager {
         let rules = Arc::new(rules(&self.config, image, topic.name()));
         let mut partitions = Vec::with_capacity(topic.partition_count());
         for (index, registration) in topic.partitions() {
-            let known = existing
-                .and_then(|topic| topic.partition(index).ok())
-                .cloned();
-            let partition =
-                known.or_else(|| self.open_partition(topic, index, registration, &rules));
+            // Where a directory was lost, what cannot be found may be in it: a new log in its place would be an empty one.
+            let partition = match existing.and_then(|topic| topic.slot(index)) {
+                Some(known) if known.is_some() || self.dirs.any_lost() => known.clone(),
+                _ => self.open_partition(topic, index, registration, &rules),
+            };
             if let Some(partition) = &partition {
                 partition.set_leader_epoch(registration.leader_epoch);
             }
@@ -229,12 +268,18 @@ impl PartitionManager {
             topic: topic.name().to_string(),
             partition: index,
         };
+        let is_new = self.is_open.load(Ordering::Acquire);
+        if !is_new && self.dirs.any_lost() && self.logs.get(&id).is_none() {
+            tracing::error!(partition = %id, "the partition is offline: a data directory has failed, and it is in no other");
+            return None;
+        }
         match self
             .logs
             .create(&id, Some(topic.id()), rules.log.clone(), self.clock.now())
         {
             Ok(log) => {
                 let epoch = registration.leader_epoch;
+                let space = Arc::clone(self.dirs.space(log.dir_index()));
                 Some(Arc::new(Partition::new(
                     id,
                     topic.id(),
@@ -242,6 +287,7 @@ impl PartitionManager {
                     epoch,
                     Arc::clone(rules),
                     Arc::clone(&self.flusher),
+                    space,
                 )))
             }
             Err(error) => {

@@ -104,6 +104,8 @@ catalogue! {
     LogFlushTime Summary "kafka_log_logflushstats_logflushrateandtimems" [] "Flushing a log that somebody waits for, ms";
     OfflineLogDirectoryCount Gauge "kafka_log_logmanager_offlinelogdirectorycount" [] "Failed log directories";
     LogDirFreeBytes Gauge "ottla_log_dir_free_bytes" ["path"] "Space left on the file system of a data directory";
+    LogDirFull Gauge "ottla_log_dir_full" ["path"] "1 while producers are refused because the disk is full up to ottla.disk.reserve.bytes";
+    LogDirRefused Counter "ottla_log_dir_full_refused_batches_total" ["path"] "Batches of producers refused for want of space";
     LogDirTotalBytes Gauge "ottla_log_dir_total_bytes" ["path"] "Size of the file system of a data directory";
 
     ActiveController Gauge "kafka_controller_kafkacontroller_activecontrollercount" [] "1 on the active controller, else 0";
