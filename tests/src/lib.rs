@@ -9,19 +9,34 @@ pub mod transactions;
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use ottla_broker::broker::RunningBroker;
+use ottla_broker::clock::SystemClock;
 use ottla_broker::config::BrokerConfig;
+use ottla_broker::shutdown::Shutdown;
+use ottla_broker::telemetry::Telemetry;
+use ottla_storage::{Fs, OsFs};
 use tempfile::TempDir;
 
 use crate::client::Client;
 
 /// A broker in this process, listening on a free loopback port.
-#[derive(Debug)]
 pub struct TestBroker {
     running: Option<RunningBroker>,
+    fs: Arc<dyn Fs>,
+    shutdown: Shutdown,
     overrides: Vec<(String, String)>,
     dir: TempDir,
+}
+
+impl std::fmt::Debug for TestBroker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TestBroker")
+            .field("running", &self.running)
+            .field("dir", &self.dir)
+            .finish_non_exhaustive()
+    }
 }
 
 impl TestBroker {
@@ -32,12 +47,19 @@ impl TestBroker {
 
     /// Start with these properties over the defaults.
     pub async fn start_with(overrides: &[(&str, &str)]) -> Self {
+        Self::start_on(Arc::new(OsFs), overrides).await
+    }
+
+    /// The same on a file system that may fail.
+    pub async fn start_on(fs: Arc<dyn Fs>, overrides: &[(&str, &str)]) -> Self {
         let overrides = overrides
             .iter()
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
             .collect();
         let mut broker = Self {
             running: None,
+            fs,
+            shutdown: Shutdown::new(),
             overrides,
             dir: TempDir::new().expect("a temporary directory"),
         };
@@ -51,11 +73,32 @@ impl TestBroker {
         self.run().await;
     }
 
+    /// The same for a broker with a failed data directory, which is not stopped cleanly.
+    pub async fn restart_after_failure(&mut self) {
+        let running = self.running.take().expect("the broker runs");
+        running.stop().await.expect_err("not a clean stop");
+        self.run().await;
+    }
+
     /// Stop as SIGTERM does.
     pub async fn stop(&mut self) {
         if let Some(running) = self.running.take() {
             running.stop().await.expect("a clean stop");
         }
+    }
+
+    /// Wait until the broker asks for its own stop, and stop it; what came of that.
+    pub async fn stopped_by_itself(&mut self) -> std::io::Result<()> {
+        self.shutdown.requested().await;
+        let running = self.running.take().expect("the broker runs");
+        running.stop().await
+    }
+
+    /// Value of a series, as the metrics page names it, labels and all.
+    pub fn metric(&self, series: &str) -> Option<f64> {
+        let page = self.running().telemetry().render(true);
+        let line = page.lines().find_map(|line| line.strip_prefix(series))?;
+        line.trim().parse().ok()
     }
 
     /// Where clients connect.
@@ -77,7 +120,8 @@ impl TestBroker {
         self.running.as_ref().expect("the broker runs")
     }
 
-    async fn run(&mut self) {
+    /// Start after [`Self::stop`], on the same data.
+    pub async fn run(&mut self) {
         let mut properties = vec![
             ("listeners".to_owned(), "PLAINTEXT://127.0.0.1:0".to_owned()),
             ("ottla.http.listener".to_owned(), String::new()),
@@ -90,10 +134,11 @@ impl TestBroker {
                 .map(|(key, value)| (key.as_str(), value.as_str())),
         )
         .expect("a valid configuration");
-        self.running = Some(
-            RunningBroker::start(config)
-                .await
-                .expect("the broker starts"),
-        );
+        self.shutdown = Shutdown::new();
+        let (config, clock) = (Arc::new(config), Arc::new(SystemClock));
+        let telemetry = Arc::new(Telemetry::new(&config, clock.clone()));
+        let (fs, shutdown) = (Arc::clone(&self.fs), self.shutdown.clone());
+        let started = RunningBroker::start_on(fs, config, telemetry, clock, shutdown).await;
+        self.running = Some(started.expect("the broker starts"));
     }
 }

@@ -197,8 +197,21 @@ impl RunningBroker {
         clock: Arc<dyn Clock>,
         shutdown: Shutdown,
     ) -> Result<Self, StartError> {
+        Self::start_on(Arc::new(OsFs), config, telemetry, clock, shutdown).await
+    }
+
+    /// The same on another file system, for tests of what a broker does when the disk fails.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start_on(
+        fs: Arc<dyn Fs>,
+        config: Arc<BrokerConfig>,
+        telemetry: Arc<Telemetry>,
+        clock: Arc<dyn Clock>,
+        shutdown: Shutdown,
+    ) -> Result<Self, StartError> {
         telemetry.set_state(BrokerState::Starting);
-        let fs: Arc<dyn Fs> = Arc::new(OsFs);
         let listeners = bind_listeners(&config).await?;
         let mut addresses = Vec::new();
         for (listener, protocol) in &listeners {

@@ -143,9 +143,9 @@ impl LogManager {
         self.dirs.iter().map(|dir| &dir.log_dir)
     }
 
-    /// Why a data directory is offline, in the order of [`Self::dirs`].
-    pub fn dir_failure(&self, dir: usize) -> Option<&Arc<io::Error>> {
-        self.dirs[dir].failure.error()
+    /// Whether the data directories have failed, in the order of [`Self::dirs`].
+    pub fn dir_failures(&self) -> impl ExactSizeIterator<Item = &Arc<LogDirFailure>> {
+        self.dirs.iter().map(|dir| &dir.failure)
     }
 
     /// Give back the space that the logs of a data directory have reserved ahead.

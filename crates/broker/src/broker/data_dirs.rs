@@ -111,15 +111,19 @@ impl DataDirs {
             match LogDir::open(Arc::clone(fs), &path) {
                 Ok(dir) => dirs.push(dir),
                 // The broker goes on without it, as Kafka does, but not without its metadata.
-                Err(LogDirError::Io { dir, error }) if dir != metadata_dir => {
-                    tracing::error!(dir = %dir.display(), %error, "the data directory cannot be used: its partitions are offline");
-                    lost.push(dir);
+                Err(error @ LogDirError::Io { .. }) if path != metadata_dir => {
+                    tracing::error!(%error, "the data directory cannot be used: its partitions are offline");
+                    lost.push((path, error));
                 }
                 Err(error) => return Err(error.into()),
             }
         }
         let known = common_identity(&dirs, config)?;
         let is_new = known.is_none();
+        if is_new && !lost.is_empty() {
+            // The lost directory may hold a cluster: no time to begin another one.
+            return Err(lost.swap_remove(0).1.into());
+        }
         let cluster_id = known.unwrap_or_else(|| new_cluster_id(config));
         // First, so that no crash leaves a cluster id without its metadata.
         dirs.sort_by_key(|dir| dir.path() != metadata_dir);
@@ -142,7 +146,7 @@ impl DataDirs {
         Ok(Self {
             identity: identity(config, directory_id),
             dirs,
-            lost,
+            lost: lost.into_iter().map(|(path, _)| path).collect(),
             cluster_id,
             is_new,
         })

@@ -21,6 +21,8 @@ pub struct DiskSpace {
     full: AtomicBool,
     /// An append ran out of space since it was looked at.
     ran_out: AtomicBool,
+    /// Size of the largest batch that was refused since there was room for all.
+    wanted: AtomicU64,
     refused: AtomicU64,
 }
 
@@ -41,16 +43,19 @@ impl DiskSpace {
             room: AtomicI64::new(i64::MAX),
             full: AtomicBool::new(false),
             ran_out: AtomicBool::new(false),
+            wanted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         }
     }
 
     /// Take room for a batch of a producer; false when there is none.
     pub fn take(&self, bytes: usize) -> bool {
+        let size = bytes as u64;
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         let taken = self.room.load(Ordering::Relaxed) >= bytes
             && self.room.fetch_sub(bytes, Ordering::Relaxed) >= bytes;
         if !taken {
+            self.wanted.fetch_max(size, Ordering::Relaxed);
             self.refused.fetch_add(1, Ordering::Relaxed);
         }
         taken
@@ -66,18 +71,23 @@ impl DiskSpace {
     /// Whether `available` bytes are too few, so that space reserved ahead should be given back before
     /// [`Self::observe`].
     pub fn is_short(&self, available: u64) -> bool {
-        self.ran_out.load(Ordering::Relaxed) || available <= self.reserve
+        let wanted = self.wanted.load(Ordering::Relaxed);
+        self.ran_out.load(Ordering::Relaxed) || available <= self.reserve.saturating_add(wanted)
     }
 
     /// The file system has `available` bytes left.
     pub fn observe(&self, available: u64) -> Option<Change> {
         let was_full = self.full.load(Ordering::Relaxed);
-        let margin = LEAST_MARGIN.max(self.reserve / 4);
+        let wanted = self.wanted.load(Ordering::Relaxed);
+        let margin = LEAST_MARGIN.max(self.reserve / 4).max(wanted);
         let full = match was_full {
             true => available < self.reserve.saturating_add(margin),
             false => self.is_short(available),
         };
         self.ran_out.store(false, Ordering::Relaxed);
+        if !full {
+            self.wanted.store(0, Ordering::Relaxed);
+        }
         let room = if full { 0 } else { available - self.reserve };
         self.room
             .store(i64::try_from(room).unwrap_or(i64::MAX), Ordering::Relaxed);
@@ -131,6 +141,20 @@ mod tests {
         }
         assert!(space.take(1 << 20));
         assert!(!space.take(1));
+    }
+
+    #[test]
+    fn room_that_no_batch_fits_in_is_none() {
+        let space = DiskSpace::new(40 * MIB, 1000 * MIB);
+        assert_eq!(space.observe(42 * MIB), None);
+        assert!(!space.take(3 << 20));
+        assert_eq!(space.observe(43 * MIB), Some(Change::Full));
+        assert_eq!(space.observe(49 * MIB), None);
+        assert_eq!(space.observe(50 * MIB), Some(Change::Roomy));
+        // A refusal that a fresh look makes up for is no shortage.
+        assert!(!space.take(11 << 20));
+        assert_eq!(space.observe(60 * MIB), None);
+        assert!(space.take(11 << 20));
     }
 
     #[test]

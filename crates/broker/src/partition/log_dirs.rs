@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ottla_protocol::ids::Timestamp;
-use ottla_storage::LogManager;
+use ottla_storage::{LogDirFailure, LogManager};
 
 use crate::config::BrokerConfig;
 use crate::partition::disk_space::{Change, DiskSpace};
@@ -33,8 +33,9 @@ struct Dir {
     path: PathBuf,
     space: Arc<DiskSpace>,
     space_lines: Repeats,
+    failure: Arc<LogDirFailure>,
     /// Its failure has been told.
-    failed: AtomicBool,
+    told: AtomicBool,
 }
 
 /// Why the broker cannot go on.
@@ -52,13 +53,14 @@ impl LogDirs {
     /// The directories of `logs`, and those in `lost` that could not be opened.
     pub fn new(config: &BrokerConfig, logs: &LogManager, lost: Vec<PathBuf>) -> Self {
         let reserve = u64::try_from(config.ottla.ottla_disk_reserve_bytes).unwrap_or(0);
-        let dirs = logs.dirs().map(|dir| {
+        let dirs = logs.dirs().zip(logs.dir_failures()).map(|(dir, failure)| {
             let total = dir.total().unwrap_or(u64::MAX);
             Dir {
                 path: dir.path().to_owned(),
                 space: Arc::new(DiskSpace::new(reserve, total)),
                 space_lines: Repeats::new(SPACE_LINE_EVERY_MS),
-                failed: AtomicBool::new(false),
+                failure: Arc::clone(failure),
+                told: AtomicBool::new(false),
             }
         });
         Self {
@@ -73,13 +75,9 @@ impl LogDirs {
         &self.dirs[dir].space
     }
 
-    /// Whether one was lost before it was opened, so that nobody knows what it holds.
+    /// Whether one was lost or has failed, so that a log which is not found may be in it.
     pub fn any_lost(&self) -> bool {
-        !self.lost.is_empty()
-            || self
-                .dirs
-                .iter()
-                .any(|dir| dir.failed.load(Ordering::Relaxed))
+        self.offline() > 0
     }
 
     /// Look at all directories.
@@ -89,7 +87,7 @@ impl LogDirs {
     pub fn check(&self, logs: &LogManager, now: Timestamp) -> Result<(), Fatal> {
         let mut online = 0;
         for (index, (dir, log_dir)) in self.dirs.iter().zip(logs.dirs()).enumerate() {
-            if let Some(error) = logs.dir_failure(index) {
+            if let Some(error) = dir.failure.error() {
                 dir.tell_failure(error);
                 if dir.path == self.metadata_dir {
                     return Err(Fatal::MetadataDir(dir.path.clone()));
@@ -116,8 +114,8 @@ impl LogDirs {
 
     /// How many have failed.
     pub fn offline(&self) -> usize {
-        let failed = |dir: &&Dir| dir.failed.load(Ordering::Relaxed);
-        self.lost.len() + self.dirs.iter().filter(failed).count()
+        let failed = self.dirs.iter().filter(|dir| dir.failure.error().is_some());
+        self.lost.len() + failed.count()
     }
 
     /// Write what is known of the room of each.
@@ -132,7 +130,7 @@ impl LogDirs {
 
 impl Dir {
     fn tell_failure(&self, error: &std::io::Error) {
-        if !self.failed.swap(true, Ordering::Relaxed) {
+        if !self.told.swap(true, Ordering::Relaxed) {
             let dir = display(&self.path);
             tracing::error!(%dir, %error, "the data directory has failed: its partitions are offline until it is mended and the broker started again");
         }

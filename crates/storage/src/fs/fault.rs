@@ -2,9 +2,9 @@
 
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Entry, File, Fs, LockError, LockGuard, OpenMode, Stat};
 
@@ -13,6 +13,8 @@ use super::{Entry, File, Fs, LockError, LockGuard, OpenMode, Stat};
 pub enum Fault {
     /// With an error of this kind, and nothing done.
     Error(io::ErrorKind),
+    /// A sync fails with an error of this kind, and nothing gets durable; other calls succeed.
+    FailedSync(io::ErrorKind),
     /// A write stores half of its bytes and says so; other calls succeed.
     ShortWrite,
     /// A write stores half of its bytes, and the calls after it fail with an error of this kind.
@@ -33,6 +35,8 @@ struct Plan {
     /// The first call that fails, and the first that succeeds again.
     from: AtomicU64,
     to: AtomicU64,
+    /// Only changes below this directory count and fail.
+    below: Mutex<PathBuf>,
 }
 
 impl FaultFs {
@@ -45,6 +49,7 @@ impl FaultFs {
                 calls: AtomicU64::new(0),
                 from: AtomicU64::new(u64::MAX),
                 to: AtomicU64::new(u64::MAX),
+                below: Mutex::default(),
             }),
         }
     }
@@ -56,6 +61,11 @@ impl FaultFs {
             .to
             .store(from.saturating_add(count), Ordering::SeqCst);
         self.plan.from.store(from, Ordering::SeqCst);
+    }
+
+    /// Count, and let fail, only changes of what lies below `dir`, as when it is on a disk of its own.
+    pub fn only_below(&self, dir: &Path) {
+        *self.plan.below() = dir.to_owned();
     }
 
     /// Fail no more.
@@ -70,8 +80,15 @@ impl FaultFs {
 }
 
 impl Plan {
-    /// The fault of this call, if it has one.
-    fn next(&self) -> Option<Fault> {
+    fn below(&self) -> MutexGuard<'_, PathBuf> {
+        self.below.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The fault of this call about `path`, if it has one.
+    fn next(&self, path: &Path) -> Option<Fault> {
+        if !path.starts_with(&*self.below()) {
+            return None;
+        }
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
         let faulty = self.from.load(Ordering::SeqCst)..self.to.load(Ordering::SeqCst);
         let fault = match self.fault {
@@ -82,9 +99,9 @@ impl Plan {
     }
 
     /// For calls that write nothing.
-    fn check(&self) -> io::Result<()> {
-        match self.next() {
-            None | Some(Fault::ShortWrite) => Ok(()),
+    fn check(&self, path: &Path) -> io::Result<()> {
+        match self.next(path) {
+            None | Some(Fault::ShortWrite | Fault::FailedSync(_)) => Ok(()),
             Some(Fault::Error(kind) | Fault::TornWrite(kind)) => Err(kind.into()),
         }
     }
@@ -93,9 +110,10 @@ impl Plan {
 impl Fs for FaultFs {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
         if matches!(mode, OpenMode::Create | OpenMode::Truncate) {
-            self.plan.check()?;
+            self.plan.check(path)?;
         }
         Ok(Arc::new(FaultFile {
+            path: path.to_owned(),
             inner: self.inner.open(path, mode)?,
             plan: Arc::clone(&self.plan),
         }))
@@ -110,27 +128,27 @@ impl Fs for FaultFs {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.plan.check()?;
+        self.plan.check(from)?;
         self.inner.rename(from, to)
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        self.plan.check()?;
+        self.plan.check(path)?;
         self.inner.remove_file(path)
     }
 
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        self.plan.check()?;
+        self.plan.check(dir)?;
         self.inner.create_dir(dir)
     }
 
     fn remove_dir(&self, dir: &Path) -> io::Result<()> {
-        self.plan.check()?;
+        self.plan.check(dir)?;
         self.inner.remove_dir(dir)
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.plan.check()?;
+        self.plan.check(dir)?;
         self.inner.sync_dir(dir)
     }
 
@@ -148,6 +166,7 @@ impl Fs for FaultFs {
 }
 
 struct FaultFile {
+    path: PathBuf,
     inner: Arc<dyn File>,
     plan: Arc<Plan>,
 }
@@ -158,9 +177,9 @@ impl File for FaultFile {
     }
 
     fn write_vectored_at(&self, bufs: &[IoSlice<'_>], at: u64) -> io::Result<usize> {
-        let fault = self.plan.next();
+        let fault = self.plan.next(&self.path);
         match fault {
-            None => self.inner.write_vectored_at(bufs, at),
+            None | Some(Fault::FailedSync(_)) => self.inner.write_vectored_at(bufs, at),
             Some(Fault::Error(kind)) => Err(kind.into()),
             Some(Fault::ShortWrite | Fault::TornWrite(_)) => {
                 let bytes: Vec<u8> = bufs.iter().flat_map(|buf| buf.iter().copied()).collect();
@@ -172,12 +191,16 @@ impl File for FaultFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.plan.check()?;
-        self.inner.sync_data()
+        match self.plan.next(&self.path) {
+            None | Some(Fault::ShortWrite) => self.inner.sync_data(),
+            Some(Fault::Error(kind) | Fault::TornWrite(kind) | Fault::FailedSync(kind)) => {
+                Err(kind.into())
+            }
+        }
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.plan.check()?;
+        self.plan.check(&self.path)?;
         self.inner.set_len(len)
     }
 
@@ -186,7 +209,7 @@ impl File for FaultFile {
     }
 
     fn reserve(&self, at: u64, len: u64) -> io::Result<()> {
-        self.plan.check()?;
+        self.plan.check(&self.path)?;
         self.inner.reserve(at, len)
     }
 
