@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ottla_protocol::ResponseError;
 
@@ -22,6 +22,7 @@ use ottla_tests::TestBroker;
 use ottla_tests::client::{Client, topic_name};
 use ottla_tests::records;
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 const OFFLINE: &str = "kafka_log_logmanager_offlinelogdirectorycount ";
 
@@ -31,7 +32,7 @@ fn storage_error() -> i16 {
 
 /// Two data directories, of which the second is on a disk that fails when told to.
 async fn two_dirs(fault: Fault) -> (TempDir, FaultFs, TestBroker) {
-    let dirs = TempDir::new().unwrap();
+    let dirs = TempDir::new().expect("a temporary directory");
     let (first, second) = (dirs.path().join("first"), dirs.path().join("second"));
     let fs = FaultFs::new(Arc::new(OsFs), fault);
     fs.only_below(&second);
@@ -209,7 +210,7 @@ struct SmallDisk(TempDir);
 impl SmallDisk {
     /// `None` where this process may not mount one.
     fn mount(mib: u32) -> Option<Self> {
-        let dir = TempDir::new().unwrap();
+        let dir = TempDir::new().expect("a temporary directory");
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "none"]);
         let mounted = mount.arg(dir.path()).output();
@@ -229,7 +230,7 @@ impl Drop for SmallDisk {
 }
 
 fn available(dir: &Path) -> u64 {
-    OsFs.available(dir).unwrap()
+    OsFs.available(dir).expect("a file system")
 }
 
 async fn commit_offset(client: &mut Client, offset: i64) -> i16 {
