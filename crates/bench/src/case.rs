@@ -15,6 +15,8 @@ pub(crate) enum Path {
     Latency,
     /// Time to the first answer and idle memory.
     Startup,
+    /// Many consumer groups, and a large one.
+    Groups,
     /// A stock librdkafka producer.
     Librdkafka,
 }

@@ -100,9 +100,20 @@ impl Client {
         )))
     }
 
-    fn call<R: Request>(&mut self, version: i16, request: &R) -> Result<R::Response> {
+    /// Sends `request` and awaits its answer.
+    pub(crate) fn call<R: Request>(&mut self, version: i16, request: &R) -> Result<R::Response> {
+        self.send(version, request)?;
+        self.receive::<R>(version)
+    }
+
+    /// Sends `request`; [`Client::receive`] takes the answer.
+    pub(crate) fn send<R: Request>(&mut self, version: i16, request: &R) -> Result<()> {
         let frame = encode_request(version, 1, CLIENT_ID, request).map_err(unencodable)?;
-        self.socket.write_all(&frame).doing("sending a request")?;
+        self.socket.write_all(&frame).doing("sending a request")
+    }
+
+    /// The answer to the oldest request that has none yet.
+    pub(crate) fn receive<R: Request>(&mut self, version: i16) -> Result<R::Response> {
         let mut prefix = [0; 4];
         self.socket
             .read_exact(&mut prefix)

@@ -14,6 +14,7 @@ mod consume;
 mod drive;
 mod error;
 mod frame_reader;
+mod groups;
 mod lab;
 mod latency;
 mod librdkafka;
@@ -205,6 +206,9 @@ fn measure(args: &RunArgs, lab: &Lab, program: Option<&std::path::Path>) -> Resu
     }
     if let Some(program) = program.filter(|_| wanted(Path::Startup)) {
         cases.extend(startup::cases(program, &lab.placement, &lab.scratch));
+    }
+    if let Some(program) = program.filter(|_| wanted(Path::Groups)) {
+        cases.extend(groups::cases(program, &lab.placement, &lab.scratch));
     }
     if wanted(Path::Librdkafka) {
         cases.extend(librdkafka::cases(lab, name)?);

@@ -14,6 +14,7 @@ pub(crate) fn tables(outcomes: &[Outcome]) -> String {
         Path::Produce,
         Path::Latency,
         Path::Startup,
+        Path::Groups,
         Path::Librdkafka,
     ];
     for path in paths {
@@ -95,6 +96,19 @@ fn heading(path: Path) -> (&'static str, Vec<&'static str>) {
                 "",
             ],
         ),
+        Path::Groups => (
+            "CONSUMER GROUPS (the time of a rebalance from the last member's join on; memory when all are stable)",
+            vec![
+                "case",
+                "side",
+                "ms",
+                "CPU ms",
+                "RSS MiB",
+                "anonymous MiB",
+                "target",
+                "",
+            ],
+        ),
         Path::Librdkafka => (
             "STOCK PRODUCER",
             vec![
@@ -163,7 +177,7 @@ fn figures(outcome: &Outcome, side: usize, samples: &[Sample]) -> Vec<String> {
         ]
         .map(|metric| format!("{:.1}", figure(metric)))
         .into(),
-        Path::Startup => [
+        Path::Startup | Path::Groups => [
             Metric::Millis,
             Metric::CpuPerRequest,
             Metric::Rss,
