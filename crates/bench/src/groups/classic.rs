@@ -189,9 +189,7 @@ impl Member {
             .with_member_id(self.id.clone())
             .with_topics(vec![topic]);
         let answer = self.client.call(COMMIT_VERSION, &request)?;
-        let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
-        partitions
-            .map(|partition| refused("OffsetCommit", partition.error_code))
-            .collect()
+        let mut partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
+        partitions.try_for_each(|partition| refused("OffsetCommit", partition.error_code))
     }
 }
