@@ -56,6 +56,15 @@ impl OffsetIndex {
         Ok(self.absolute(found.map(|(_, entry)| entry)))
     }
 
+    /// The position that [`Self::lookup`] gives, when it can be told without a look at the file.
+    pub(crate) fn lookup_in_memory(&self, target: Offset) -> Option<u32> {
+        let relative = target.0 - self.base.0;
+        let found = self
+            .index
+            .search_in_memory(|entry| i64::from(entry.relative) <= relative)?;
+        Some(found.map_or(0, |entry| entry.position))
+    }
+
     /// The last batch in the index that starts at or before `position`.
     pub(crate) fn lookup_position(&self, position: u32, size: u32) -> io::Result<OffsetPosition> {
         let guess = self.fraction(position.into(), size.into())?;

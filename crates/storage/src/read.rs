@@ -146,11 +146,19 @@ impl LogReader {
         if from >= self.log_end_offset() {
             return true;
         }
-        let known = self.newest.find(from).or_else(|| self.cursors.find(from));
-        let Some(known) = known else { return false };
         let set = self.segments.load();
-        let segment = set.from(known.segment).first();
-        segment.is_some_and(|s| s.base() == known.segment && self.recent(s, known.position))
+        if let Some(known) = self.newest.find(from).or_else(|| self.cursors.find(from)) {
+            let segment = set.from(known.segment).first();
+            return segment
+                .is_some_and(|s| s.base() == known.segment && self.recent(s, known.position));
+        }
+        // A place where no read has ended: the newest entries of the index are in memory, and all it takes to find
+        // the batch from there lies behind them.
+        let segment = set.from(from).first();
+        segment.is_some_and(|s| {
+            let position = s.offset_index.lookup_in_memory(from);
+            position.is_some_and(|position| self.recent(s, position))
+        })
     }
 
     /// The batches from the one with offset `from` on (the first one behind it, where compaction removed it): whole

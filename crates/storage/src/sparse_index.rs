@@ -105,6 +105,17 @@ impl<E: IndexEntry> SparseIndex<E> {
         self.search_file(stored, &before, guess)
     }
 
+    /// The last entry that satisfies `before`, as [`Self::search`]; `None` when only the file could tell.
+    pub(crate) fn search_in_memory(&self, before: impl Fn(&E) -> bool) -> Option<Option<E>> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let all_in_memory = state.loaded && state.tail_start == 0;
+        if !all_in_memory && !state.tail.first().is_some_and(&before) {
+            return None;
+        }
+        let count = state.tail.partition_point(before);
+        Some(count.checked_sub(1).map(|last| state.tail[last]))
+    }
+
     /// Remove all entries from the first one on that does not satisfy `keep`.
     pub(crate) fn truncate(&self, keep: impl Fn(&E) -> bool) -> io::Result<()> {
         let state = self.read()?;

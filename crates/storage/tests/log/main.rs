@@ -15,6 +15,8 @@ mod manager;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod recent;
+#[cfg(test)]
 mod recovery;
 #[cfg(test)]
 mod retention;
