@@ -7,6 +7,7 @@ use crate::network::frame_reader::RequestMemory;
 
 pub mod cold_read;
 pub mod connection;
+pub mod drop_behind;
 pub mod frame_reader;
 pub mod listener;
 pub mod request;

@@ -47,16 +47,19 @@ impl ColdReads {
         })
     }
 
-    /// Wait until `len` bytes of `file` from `position` on are in the page cache.
+    /// Wait until `len` bytes of `file` from `position` on are in the page cache. True when they had to be read from the
+    /// disk.
     pub async fn make_resident(
         &self,
         file: &Arc<dyn File>,
         position: u64,
         len: u64,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         match file.fd() {
-            Some(fd) if !is_resident(fd, position, len)? => self.pull_in(file, position, len).await,
-            _ => Ok(()),
+            Some(fd) if !is_resident(fd, position, len)? => {
+                self.pull_in(file, position, len).await.map(|()| true)
+            }
+            _ => Ok(false),
         }
     }
 

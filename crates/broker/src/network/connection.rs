@@ -10,7 +10,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ottla_protocol::api::{self, RequestPrefix};
@@ -22,6 +22,7 @@ use tokio::time::{Instant, Sleep};
 use crate::broker::Broker;
 use crate::handlers::produce::PendingProduce;
 use crate::handlers::{self, Api, Refusal, Reply};
+use crate::network::drop_behind::{DropBehind, Stale};
 use crate::network::frame_reader::{Frame, FrameError, FrameReader};
 use crate::network::request::{ConnectionContext, RequestContext, Waited};
 use crate::network::send::Sender;
@@ -58,6 +59,7 @@ pub struct Connection {
     max_idle: Duration,
     metrics: Arc<ListenerMetrics>,
     parked: VecDeque<Parked>,
+    behind: Mutex<DropBehind>,
 }
 
 /// A Produce that waits for the disk. It keeps its frame, whose memory is charged until the answer has left.
@@ -110,6 +112,7 @@ impl Connection {
             context,
             reader,
             parked: VecDeque::new(),
+            behind: Mutex::default(),
         })
     }
 
@@ -280,7 +283,12 @@ impl Connection {
     }
 
     async fn send(&self, reply: Reply) -> std::io::Result<()> {
-        let sender = Sender::new(&self.stream, self.broker.cold_reads(), self.max_idle);
+        let sender = Sender::new(
+            &self.stream,
+            self.broker.cold_reads(),
+            &self.behind,
+            self.max_idle,
+        );
         match reply {
             Reply::None | Reply::WhenFlushed(_) => Ok(()),
             Reply::Bytes(bytes) => sender.send_bytes(&bytes).await,
@@ -324,6 +332,14 @@ impl Drop for Connection {
     fn drop(&mut self) {
         let waiting = &self.broker.telemetry().waiting;
         waiting.produces_ended(self.parked.len());
+        let behind = self
+            .behind
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        let stale: Vec<_> = behind.finish().collect();
+        if !stale.is_empty() {
+            tokio::task::spawn_blocking(move || stale.iter().for_each(Stale::drop_pages));
+        }
         self.metrics.connection_closed();
     }
 }

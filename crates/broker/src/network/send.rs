@@ -5,15 +5,18 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use ottla_storage::fs::File;
 use ottla_storage::read::FileRange;
 use rustix::net::SendFlags;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use crate::network::cold_read::ColdReads;
+use crate::network::drop_behind::DropBehind;
 
 /// Bytes of one `sendfile` call: smaller ones wake the reader once per call, larger ones hold the worker longer.
 const QUANTUM: u64 = 1 << 20;
@@ -51,16 +54,23 @@ pub struct Sent {
 pub struct Sender<'a> {
     stream: &'a TcpStream,
     cold_reads: &'a ColdReads,
+    behind: &'a Mutex<DropBehind>,
     /// A peer that takes nothing for this long is given up (`connections.max.idle.ms`).
     stall_limit: Duration,
 }
 
 impl<'a> Sender<'a> {
-    /// A sender to `stream`.
-    pub fn new(stream: &'a TcpStream, cold_reads: &'a ColdReads, stall_limit: Duration) -> Self {
+    /// A sender to `stream`; `behind` knows what this peer alone has had read from the disk.
+    pub fn new(
+        stream: &'a TcpStream,
+        cold_reads: &'a ColdReads,
+        behind: &'a Mutex<DropBehind>,
+        stall_limit: Duration,
+    ) -> Self {
         Self {
             stream,
             cold_reads,
+            behind,
             stall_limit,
         }
     }
@@ -110,21 +120,32 @@ impl<'a> Sender<'a> {
         let mut at = range.position;
         while at < end {
             let quantum = (end - at).min(QUANTUM);
-            if !range.recently_written {
-                self.cold_reads
+            let (from, stop) = (at, at + quantum);
+            let missed = !range.recently_written
+                && self
+                    .cold_reads
                     .make_resident(&range.file, at, quantum)
                     .await?;
-            }
-            let stop = at + quantum;
             while at < stop {
                 at += self
                     .when_writable(|socket| sendfile(socket, file, at, stop - at))
                     .await? as u64;
             }
+            if !range.recently_written {
+                self.drop_behind(&range.file, from, quantum, missed);
+            }
             tokio::task::consume_budget().await;
         }
         sent.by_sendfile += u64::from(range.len);
         Ok(())
+    }
+
+    /// Nobody waits for the page cache to shrink.
+    fn drop_behind(&self, file: &Arc<dyn File>, position: u64, len: u64, missed: bool) {
+        let mut behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(stale) = behind.sent(file, position, len, missed) {
+            tokio::task::spawn_blocking(move || stale.drop_pages());
+        }
     }
 
     /// The way out where `sendfile` has nothing to send from, such as the file systems of tests.
