@@ -25,6 +25,7 @@ pub(crate) enum Pinning {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Placement {
     pinning: Pinning,
+    allowed: CpuSet,
     server: CpuSet,
     client: CpuSet,
     server_cpu: usize,
@@ -55,11 +56,20 @@ impl Placement {
         };
         Ok(Self {
             pinning,
+            allowed,
             server,
             client,
             server_cpu: last,
             client_cpu,
         })
+    }
+
+    /// The same CPUs for the clients, all that are allowed for the server.
+    pub(crate) fn unpinned(&self) -> Self {
+        Self {
+            server: self.allowed,
+            ..*self
+        }
     }
 
     /// Runs `start` with the server's affinity on this thread, so that what it starts inherits it.

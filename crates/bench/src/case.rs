@@ -17,6 +17,8 @@ pub(crate) enum Path {
     Startup,
     /// Many consumer groups, and a large one.
     Groups,
+    /// Time to start on a used data directory.
+    Recovery,
     /// A stock librdkafka producer.
     Librdkafka,
 }

@@ -73,8 +73,10 @@ impl Client {
         Ok(())
     }
 
+    /// Returns when every partition of `topic` answers.
+    ///
     /// Apache Kafka answers CreateTopics before its brokers lead the partitions; ListOffsets is answered by a leader.
-    fn await_leaders(&mut self, topic: &str, partitions: usize) -> Result<()> {
+    pub(crate) fn await_leaders(&mut self, topic: &str, partitions: usize) -> Result<()> {
         let wanted = (0..partitions).map(|index| {
             ListOffsetsPartition::default()
                 .with_partition_index(index as i32)

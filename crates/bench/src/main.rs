@@ -21,6 +21,7 @@ mod librdkafka;
 mod network;
 mod produce;
 mod raw;
+mod recovery;
 mod report;
 mod request;
 mod sample;
@@ -209,6 +210,10 @@ fn measure(args: &RunArgs, lab: &Lab, program: Option<&std::path::Path>) -> Resu
     }
     if let Some(program) = program.filter(|_| wanted(Path::Groups)) {
         cases.extend(groups::cases(program, &lab.placement, &lab.scratch));
+    }
+    if let Some(program) = program.filter(|_| wanted(Path::Recovery)) {
+        let (placement, extent) = (&lab.placement, &lab.extent);
+        cases.extend(recovery::cases(program, placement, &lab.scratch, extent));
     }
     if wanted(Path::Librdkafka) {
         cases.extend(librdkafka::cases(lab, name)?);

@@ -15,6 +15,7 @@ pub(crate) fn tables(outcomes: &[Outcome]) -> String {
         Path::Latency,
         Path::Startup,
         Path::Groups,
+        Path::Recovery,
         Path::Librdkafka,
     ];
     for path in paths {
@@ -83,8 +84,12 @@ fn heading(path: Path) -> (&'static str, Vec<&'static str>) {
                 "",
             ],
         ),
-        Path::Startup => (
-            "START-UP AND IDLE MEMORY",
+        Path::Startup | Path::Recovery => (
+            if path == Path::Startup {
+                "START-UP AND IDLE MEMORY"
+            } else {
+                "START ON A USED DIRECTORY (until every partition answers, nothing pinned)"
+            },
             vec![
                 "case",
                 "side",
@@ -177,7 +182,7 @@ fn figures(outcome: &Outcome, side: usize, samples: &[Sample]) -> Vec<String> {
         ]
         .map(|metric| format!("{:.1}", figure(metric)))
         .into(),
-        Path::Startup | Path::Groups => [
+        Path::Startup | Path::Groups | Path::Recovery => [
             Metric::Millis,
             Metric::CpuPerRequest,
             Metric::Rss,

@@ -18,7 +18,7 @@ use crate::error::{BenchError, Doing, Result};
 /// A broker that does not answer within this time is given up.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// A broker that does not end within this time after SIGTERM is killed.
-const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+const STOP_TIMEOUT: Duration = Duration::from_secs(120);
 /// Time between two looks at a server that is starting; bounds the error of the start-up time.
 const START_POLL: Duration = Duration::from_micros(200);
 
@@ -109,6 +109,16 @@ impl Server {
         let missing = || BenchError::Server(format!("{path} has no resident size"));
         let both = field("VmRSS").zip(field("RssAnon")).ok_or_else(missing)?;
         Ok((both.0 << 10, both.1 << 10))
+    }
+
+    /// Ends it as a kill does.
+    pub(crate) fn kill(mut self) -> Result<()> {
+        let Some(mut child) = self.child.take() else {
+            return Ok(());
+        };
+        child.kill().doing("killing the broker")?;
+        child.wait().doing("awaiting the broker's end")?;
+        Ok(())
     }
 
     fn started(child: Child, address: SocketAddr) -> Result<Self> {
