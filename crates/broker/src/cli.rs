@@ -10,6 +10,7 @@ mod exit;
 mod format;
 mod healthcheck;
 mod load;
+mod log;
 mod metadata;
 mod serve;
 
@@ -49,6 +50,9 @@ enum Command {
     /// Look into metadata files
     #[command(subcommand)]
     Metadata(MetadataCommand),
+    /// Look into the files of logs, check and mend them
+    #[command(subcommand)]
+    Log(log::LogCommand),
     /// Ask a running broker whether it is ready; exit code 0 or 1
     Healthcheck(ConfigArgs),
     /// What this program is
@@ -114,6 +118,7 @@ pub fn run() -> ExitCode {
         Command::Config(ConfigCommand::Print(args)) => config::print(&args),
         Command::Config(ConfigCommand::Docs) => config::docs(),
         Command::Metadata(MetadataCommand::Dump { files }) => metadata::dump(&files),
+        Command::Log(command) => log::run(command),
         Command::Healthcheck(args) => healthcheck::run(&args),
         Command::Version { json: true } => print(&crate::version::json()),
         Command::Version { json: false } => print(&format!("ottla {}\n", crate::version::VERSION)),

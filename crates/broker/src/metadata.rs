@@ -9,6 +9,7 @@ pub mod dump;
 pub mod format;
 pub mod image;
 pub mod loader;
+pub mod offline;
 pub mod producer_id_manager;
 pub mod publisher;
 pub mod quorum;

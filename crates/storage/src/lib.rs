@@ -16,6 +16,7 @@ pub mod checkpoint;
 pub mod error;
 mod flush;
 pub mod fs;
+pub mod inspect;
 mod lazy_file;
 pub mod leader_epoch;
 mod log;

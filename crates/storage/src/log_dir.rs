@@ -58,6 +58,12 @@ pub enum LogDirError {
     },
 }
 
+/// Who has the data directory at `path`, in words; `None` when nobody has. Asking takes the lock for a moment, shared.
+pub fn in_use(path: &Path) -> io::Result<Option<String>> {
+    let held = crate::fs::os::lock_holder(&path.join(LOCK_FILE))?;
+    Ok(held.map(|pid| format!("{} is in use by {}", path.display(), holder(&pid))))
+}
+
 fn holder(pid: &Option<u32>) -> String {
     pid.map_or("another process".to_owned(), |pid| format!("process {pid}"))
 }

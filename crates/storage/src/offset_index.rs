@@ -163,6 +163,15 @@ impl OffsetIndex {
         self.index.file()
     }
 
+    /// The entry in `bytes`, of an index with this base offset.
+    pub(crate) fn decode(base: Offset, bytes: &[u8]) -> OffsetPosition {
+        let entry = Entry::decode(bytes);
+        OffsetPosition {
+            offset: base.plus(entry.relative.into()),
+            position: entry.position,
+        }
+    }
+
     fn absolute(&self, entry: Option<Entry>) -> OffsetPosition {
         let entry = entry.unwrap_or(Entry {
             relative: 0,

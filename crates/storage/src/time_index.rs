@@ -125,6 +125,15 @@ impl TimeIndex {
         self.index.file()
     }
 
+    /// The entry in `bytes`, of an index with this base offset.
+    pub(crate) fn decode(base: Offset, bytes: &[u8]) -> TimestampOffset {
+        let entry = Entry::decode(bytes);
+        TimestampOffset {
+            timestamp: Timestamp(entry.timestamp),
+            offset: base.plus(entry.relative.into()),
+        }
+    }
+
     fn absolute(&self, entry: Option<Entry>) -> TimestampOffset {
         entry.map_or(
             TimestampOffset {

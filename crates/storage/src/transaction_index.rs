@@ -19,7 +19,8 @@ use ottla_protocol::ids::{Offset, ProducerId};
 use crate::fs::{read_up_to, write_all_at};
 use crate::lazy_file::LazyFile;
 
-const ENTRY_SIZE: usize = 34;
+/// Bytes of an entry.
+pub(crate) const ENTRY_SIZE: usize = 34;
 /// Entries read at once.
 const BLOCK: usize = 120;
 
@@ -149,7 +150,8 @@ impl TransactionIndex {
 }
 
 impl AbortedTxn {
-    fn encode(&self) -> [u8; ENTRY_SIZE] {
+    /// The bytes of an entry.
+    pub(crate) fn encode(&self) -> [u8; ENTRY_SIZE] {
         let mut bytes = [0; ENTRY_SIZE];
         let fields = [
             self.producer_id.0,
@@ -163,8 +165,8 @@ impl AbortedTxn {
         bytes
     }
 
-    /// `None` for another version.
-    fn decode(bytes: &[u8]) -> Option<Self> {
+    /// The entry in `bytes`; `None` for another version.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let (version, fields) = bytes.split_first_chunk()?;
         if i16::from_be_bytes(*version) != 0 {
             return None;

@@ -147,6 +147,24 @@ pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
         .any(|limit| code == Some(limit.raw_os_error()))
 }
 
+/// Whether another process holds the lock file at `path`, and which, where that can be told. Nothing is created.
+pub(crate) fn lock_holder(path: &Path) -> io::Result<Option<Option<u32>>> {
+    let mut file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(name(error, path)),
+    };
+    use rustix::io::Errno;
+    let shared = FlockOperation::NonBlockingLockShared;
+    let locked =
+        rustix::fs::flock(&file, shared).and_then(|()| rustix::fs::fcntl_lock(&file, shared));
+    match locked {
+        Ok(()) => Ok(None),
+        Err(Errno::WOULDBLOCK | Errno::ACCESS) => Ok(Some(read_pid(&mut file))),
+        Err(error) => Err(name(error.into(), path)),
+    }
+}
+
 fn read_pid(file: &mut fs::File) -> Option<u32> {
     let mut text = String::new();
     file.rewind().ok()?;

@@ -11,6 +11,8 @@ mod formats;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod inspect;
+#[cfg(test)]
 mod manager;
 #[cfg(test)]
 mod model;
