@@ -2,9 +2,9 @@
 //! (`TransactionCoordinator`).
 //!
 //! This file takes requests to the transactional id they name and writes what was decided; how metadata changes is in
-//! `state`, whether a transaction may end in `end_txn`. Shards write no markers and draw no producer ids: those are
-//! [`Work`] for others. A producer that ends its transaction is answered once the markers are written, or after
-//! [`ANSWER_MS`]; Kafka answers before, and has clients ask again until then.
+//! `state`, how a producer begins in `initialize`, whether a transaction may end in `end_txn`. Shards write no markers
+//! and draw no producer ids: those are [`Work`] for others. A producer that ends its transaction is answered once the
+//! markers are written, or after [`ANSWER_MS`]; Kafka answers before, and has clients ask again until then.
 
 pub mod coordinator;
 pub mod markers;
@@ -13,13 +13,14 @@ pub mod records;
 pub mod state;
 
 mod end_txn;
+mod initialize;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
 use ottla_protocol::ResponseError;
-use ottla_protocol::ids::{ProducerEpoch, ProducerId};
+use ottla_protocol::ids::ProducerId;
 
 use self::end_txn::Ending;
 use self::message::{
@@ -27,9 +28,7 @@ use self::message::{
     append_error,
 };
 use self::records::{TransactionLogKey, TransactionRecord};
-use self::state::{
-    EPOCH_BUMP_LEVEL, Partitions, TransactionMetadata, TransactionState, is_exhausted,
-};
+use self::state::{EPOCH_BUMP_LEVEL, Partitions, TransactionMetadata, TransactionState};
 use super::shard::{
     AppendFailure, Deadline, Effect, EffectOf, Now, RecordOrigin, ReplyTo, Shard, TimerTable,
 };
@@ -125,94 +124,6 @@ impl TransactionShard {
             records: vec![changed.to_record(id, version)],
             then: then(change),
         });
-    }
-
-    fn initialize(
-        &mut self,
-        id: &Arc<str>,
-        timeout_ms: i32,
-        expected: Option<(ProducerId, ProducerEpoch)>,
-        new_id: Option<ProducerId>,
-        reply_to: ReplyTo,
-    ) {
-        if timeout_ms <= 0 || timeout_ms > self.config.max_timeout_ms {
-            let error = ResponseError::InvalidTransactionTimeout;
-            return self.reply(reply_to, TransactionResponse::Producer(Err(error)));
-        }
-        let known = match (self.transactions.get(id), new_id) {
-            (Some(known), _) => known.clone(),
-            (None, Some(new_id)) => TransactionMetadata::new(new_id, timeout_ms),
-            (None, None) => return self.reply(reply_to, TransactionResponse::NeedsProducerId),
-        };
-        if expected.is_some_and(|expected| !may_initialize(&known, expected)) {
-            let error = ResponseError::ProducerFenced;
-            return self.reply(reply_to, TransactionResponse::Producer(Err(error)));
-        }
-        match known.state {
-            state if state.is_prepared() => {
-                let error = ResponseError::ConcurrentTransactions;
-                self.reply(reply_to, TransactionResponse::Producer(Err(error)));
-            }
-            // The producer comes again once the transaction of its predecessor is aborted; then its epoch is bumped
-            // a second time.
-            TransactionState::Ongoing => {
-                if self.fencing_needs_id(&known) && new_id.is_none() {
-                    return self.reply(reply_to, TransactionResponse::NeedsProducerId);
-                }
-                let refusal = Err(ResponseError::ConcurrentTransactions);
-                self.abort_and_fence(id, &known, new_id, Some((reply_to, refusal)));
-            }
-            _ => self.begin(id, &known, timeout_ms, expected, new_id, reply_to),
-        }
-    }
-
-    fn begin(
-        &mut self,
-        id: &Arc<str>,
-        known: &TransactionMetadata,
-        timeout_ms: i32,
-        expected: Option<(ProducerId, ProducerEpoch)>,
-        new_id: Option<ProducerId>,
-        reply_to: ReplyTo,
-    ) {
-        let now = self.now.wall;
-        let expected = expected.map(|(_, epoch)| epoch);
-        let is_current = expected.is_none_or(|epoch| epoch == known.producer_epoch);
-        let changed = if known.is_epoch_exhausted() && is_current {
-            let Some(new_id) = new_id else {
-                return self.reply(reply_to, TransactionResponse::NeedsProducerId);
-            };
-            Ok(known.rotate(new_id, timeout_ms, expected.is_some(), now))
-        } else {
-            known.initialize(timeout_ms, expected, now)
-        };
-        match changed {
-            Ok(changed) => self.append(id, &changed, |change| Then::Initialized(change, reply_to)),
-            Err(error) => self.reply(reply_to, TransactionResponse::Producer(Err(error))),
-        }
-    }
-    /// Whether aborting the transaction of a producer that is not asked uses up its last epoch.
-    fn fencing_needs_id(&self, known: &TransactionMetadata) -> bool {
-        (self.level)() >= EPOCH_BUMP_LEVEL && known.is_epoch_exhausted()
-    }
-
-    /// Abort a transaction without its producer, which must not be able to go on with it.
-    fn abort_and_fence(
-        &mut self,
-        id: &Arc<str>,
-        known: &TransactionMetadata,
-        new_id: Option<ProducerId>,
-        answer: Option<(ReplyTo, Result<(), ResponseError>)>,
-    ) {
-        let (level, now) = ((self.level)(), self.now.wall);
-        let prepared = match level >= EPOCH_BUMP_LEVEL {
-            true => {
-                let next_id = new_id.filter(|_| known.is_epoch_exhausted());
-                known.prepare(false, level, next_id.unwrap_or(ProducerId::NONE), now)
-            }
-            false => known.fenced().prepare(false, 0, ProducerId::NONE, now),
-        };
-        self.append(id, &prepared, |change| Then::Prepared(change, answer));
     }
 
     fn add_partitions(
@@ -464,15 +375,6 @@ impl TransactionShard {
     }
 }
 
-/// Whether a producer that names the id and epoch it had may begin anew. The id may be the one before, if its epochs
-/// were used up: then it has not seen the answer that gave it the new one.
-fn may_initialize(known: &TransactionMetadata, expected: (ProducerId, ProducerEpoch)) -> bool {
-    let (id, epoch) = expected;
-    known.producer_epoch == ProducerEpoch::NONE
-        || id == known.producer_id
-        || (id == known.previous_producer_id && is_exhausted(epoch))
-}
-
 fn current_producer(id: &Arc<str>, known: &TransactionMetadata) -> Producer {
     Producer {
         transactional_id: Arc::clone(id),
@@ -658,3 +560,6 @@ impl fmt::Debug for TransactionShard {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,6 @@
+//! The shard against a log, partitions and a clock that are moved by hand.
+
+mod records;
+mod simulation;
+mod transitions;
+mod world;
