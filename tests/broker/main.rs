@@ -13,3 +13,4 @@ mod restart;
 mod retention;
 mod topics;
 mod transactions;
+mod transfers;

@@ -35,10 +35,31 @@ impl Client {
         Self { stream, next_id: 1 }
     }
 
+    /// Connect, if somebody listens.
+    pub async fn try_connect(addr: SocketAddr) -> Option<Self> {
+        let stream = TcpStream::connect(addr).await.ok()?;
+        stream.set_nodelay(true).ok()?;
+        Some(Self { stream, next_id: 1 })
+    }
+
     /// Send a request and read its response.
     pub async fn call<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
         let id = self.send(version, request).await;
         self.receive::<R>(version, id).await
+    }
+
+    /// Send a request and read its response, if the broker lives to give it.
+    pub async fn try_call<R: Request>(&mut self, version: i16, request: &R) -> Option<R::Response> {
+        let id = self.next_id;
+        self.next_id += 1;
+        let frame =
+            wire::encode_request(version, id, "ottla-test", request).expect("an encodable request");
+        self.stream.write_all(&frame).await.ok()?;
+        let mut frame = self.receive_raw().await?;
+        let (got, response) =
+            wire::decode_response::<R>(&mut frame, version).expect("a decodable response");
+        assert_eq!(got, id, "responses come in the order of the requests");
+        Some(response)
     }
 
     /// Send a request and do not wait. Gives back its correlation id.

@@ -38,6 +38,9 @@ impl Version {
 /// Errors after which a client asks again: coordinator loading or not there yet, a transaction not yet complete.
 const PASSING: [i16; 4] = [14, 15, 16, 51];
 
+/// In place of an error code: the connection has ended before the answer came.
+pub const LOST: i16 = i16::MIN;
+
 /// A producer with a transactional id.
 #[derive(Debug)]
 pub struct TransactionalProducer {
@@ -57,6 +60,17 @@ pub struct TransactionalProducer {
 impl TransactionalProducer {
     /// Find the coordinator and begin with a new epoch, which fences whoever had the id before.
     pub async fn begin(client: Client, id: &str, version: Version, timeout_ms: i32) -> Self {
+        let producer = Self::try_begin(client, id, version, timeout_ms).await;
+        producer.expect("the broker lives")
+    }
+
+    /// The same; `None` when the connection ends.
+    pub async fn try_begin(
+        client: Client,
+        id: &str,
+        version: Version,
+        timeout_ms: i32,
+    ) -> Option<Self> {
         let mut producer = Self {
             client,
             id: id.to_owned(),
@@ -68,11 +82,15 @@ impl TransactionalProducer {
         let find = FindCoordinatorRequest::default()
             .with_key_type(1)
             .with_coordinator_keys(vec![StrBytes::from_string(id.to_owned())]);
-        let found = producer.client.call(4, &find).await;
+        let found = producer.client.try_call(4, &find).await?;
         assert_eq!(found.coordinators[0].error_code, 0);
-        let code = producer.initialize(timeout_ms).await;
-        assert_eq!(code, 0, "InitProducerId of {id}");
-        producer
+        match producer.initialize(timeout_ms).await {
+            LOST => None,
+            code => {
+                assert_eq!(code, 0, "InitProducerId of {id}");
+                Some(producer)
+            }
+        }
     }
 
     /// InitProducerId without naming what it had; the error code.
@@ -83,7 +101,9 @@ impl TransactionalProducer {
             .with_producer_id((-1).into())
             .with_producer_epoch(-1);
         loop {
-            let response = self.client.call(4, &request).await;
+            let Some(response) = self.client.try_call(4, &request).await else {
+                return LOST;
+            };
             if !PASSING.contains(&response.error_code) {
                 self.producer_id = response.producer_id.0;
                 self.epoch = response.producer_epoch;
@@ -121,7 +141,9 @@ impl TransactionalProducer {
         let request = produce_request(topic, partition, batch, -1)
             .with_transactional_id(Some(self.transactional_id()));
         loop {
-            let response = self.client.call(version, &request).await;
+            let Some(response) = self.client.try_call(version, &request).await else {
+                return (LOST, -1);
+            };
             let answer = &response.responses[0].partition_responses[0];
             // NOT_ENOUGH_REPLICAS stands for a coordinator that is busy.
             if answer.error_code == 19 {
@@ -147,7 +169,9 @@ impl TransactionalProducer {
             .with_v3_and_below_producer_epoch(self.epoch)
             .with_v3_and_below_topics(vec![topic]);
         loop {
-            let response = self.client.call(3, &request).await;
+            let Some(response) = self.client.try_call(3, &request).await else {
+                return LOST;
+            };
             let topic = &response.results_by_topic_v3_and_below[0];
             let code = topic.results_by_partition[0].partition_error_code;
             if !PASSING.contains(&code) {
@@ -161,16 +185,26 @@ impl TransactionalProducer {
     pub async fn commit_offset(&mut self, group: &str, topic: &str, offset: i64) -> i16 {
         let find = FindCoordinatorRequest::default()
             .with_coordinator_keys(vec![StrBytes::from_string(group.to_owned())]);
-        self.client.call(4, &find).await;
+        if self.client.try_call(4, &find).await.is_none() {
+            return LOST;
+        }
         if self.version == Version::V1 {
             let request = AddOffsetsToTxnRequest::default()
                 .with_transactional_id(self.transactional_id())
                 .with_producer_id(self.producer_id.into())
                 .with_producer_epoch(self.epoch)
                 .with_group_id(StrBytes::from_string(group.to_owned()).into());
-            let code = self.client.call(3, &request).await.error_code;
-            if code != 0 {
-                return code;
+            loop {
+                let Some(response) = self.client.try_call(3, &request).await else {
+                    return LOST;
+                };
+                match response.error_code {
+                    0 => break,
+                    code if PASSING.contains(&code) => {
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
+                    code => return code,
+                }
             }
         }
         let partition = TxnOffsetCommitRequestPartition::default()
@@ -190,7 +224,9 @@ impl TransactionalProducer {
             .with_topics(vec![topic]);
         let version = self.version.choose(3, 5);
         loop {
-            let response = self.client.call(version, &request).await;
+            let Some(response) = self.client.try_call(version, &request).await else {
+                return LOST;
+            };
             let code = response.topics[0].partitions[0].error_code;
             if !PASSING.contains(&code) {
                 return code;
@@ -208,7 +244,9 @@ impl TransactionalProducer {
             .with_committed(committed);
         let version = self.version.choose(3, 5);
         loop {
-            let response = self.client.call(version, &request).await;
+            let Some(response) = self.client.try_call(version, &request).await else {
+                return LOST;
+            };
             if PASSING.contains(&response.error_code) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
                 continue;
