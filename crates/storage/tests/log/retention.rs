@@ -3,12 +3,14 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use ottla_protocol::ids::{LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicPartition};
 use ottla_protocol::record::{BatchBuilder, BatchHeader, ValidBatch};
 use ottla_storage::fs::crash::CrashFs;
 use ottla_storage::{
-    AppendOrigin, Disposition, Expiry, Fs, LogConfig, LogDir, LogManager, PartitionLog, Retention,
+    AppendOrigin, Disposition, Expiry, Fs, LogConfig, LogDir, LogManager, PartitionLog, ReadError,
+    Retention,
 };
 
 use crate::support::{Random, batches, bytes, read_on};
@@ -384,4 +386,68 @@ fn readers_at_work_outlive_the_files() {
     );
     let refused = reader.read(Offset(0), Offset(i64::MAX), 1 << 20, true);
     assert!(refused.is_err());
+}
+
+/// Readers beside retention: each read finds whole batches from its offset on, or that the offset is out of range.
+#[test]
+fn a_reader_never_stumbles_over_files_that_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let fs = crate::support::os_fs();
+    let log_dir = LogDir::open(Arc::clone(&fs), dir.path()).unwrap();
+    let config = LogConfig {
+        file_delete_delay_ms: 0,
+        ..config()
+    };
+    let decide = |_: &TopicPartition, id| Disposition::Open(config.clone(), id);
+    let (manager, _) = LogManager::open(fs, vec![log_dir], &decide, 1, Timestamp(0)).unwrap();
+    let log = manager
+        .create(&tp(), None, config.clone(), Timestamp(0))
+        .unwrap();
+    let append = || {
+        let batch = one_record(0, 400);
+        let mut log = log.lock();
+        log.append(batch, LeaderEpoch(1), AppendOrigin::Client, Timestamp(0))
+            .unwrap();
+    };
+    append();
+    let (reads, done) = (AtomicUsize::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for seed in 0..2 {
+            let (reader, reads, done) = (Arc::clone(log.reader()), &reads, &done);
+            scope.spawn(move || {
+                let mut random = Random(seed);
+                while !done.load(Ordering::Relaxed) {
+                    let start = reader.log_start_offset();
+                    let span = reader.log_end_offset().0 - start.0;
+                    let from = start.plus(random.below(span.max(1) as u64) as i64);
+                    match reader.read(from, Offset(i64::MAX), 2000, true) {
+                        Ok(slice) if slice.is_empty() => {}
+                        Ok(slice) => {
+                            assert_eq!(batches(&bytes(&slice))[0].0.base_offset(), from);
+                        }
+                        Err(ReadError::OffsetOutOfRange { .. }) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                    reads.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        let policy = Retention {
+            ms: -1,
+            bytes: 9000,
+        };
+        for _ in 0..60 {
+            (0..20).for_each(|_| append());
+            let expiry = log
+                .reader()
+                .expired(&policy, Offset(i64::MAX), Timestamp(0))
+                .unwrap();
+            log.lock().expire(&expiry, Timestamp(0)).unwrap();
+            manager.release(&[Arc::clone(&log)]).unwrap();
+            manager.housekeeping(Timestamp(0)).unwrap();
+            log.lock().close_idle_files();
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    assert!(reads.load(Ordering::Relaxed) > 100);
 }
