@@ -11,6 +11,7 @@ mod offsets;
 mod produce_and_fetch;
 mod restart;
 mod retention;
+mod soak;
 mod topics;
 mod transactions;
 mod transfers;

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 /// A running broker process; killed when dropped.
 #[derive(Debug)]
@@ -17,14 +18,12 @@ impl BrokerProcess {
     ///
     /// The port is read from the line that the broker logs once it is ready: `kafka=<address>`.
     pub fn start(program: &Path, data_dir: &Path) -> Self {
-        let mut child = Command::new(program)
-            .args(["serve", "--override", "listeners=PLAINTEXT://127.0.0.1:0"])
-            .args(["--override", "ottla.http.listener="])
-            .arg("--override")
-            .arg(format!("log.dirs={}", data_dir.display()))
-            .env_clear()
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
+        Self::start_with(program, data_dir, &[])
+    }
+
+    /// The same with some properties, each `key=value`.
+    pub fn start_with(program: &Path, data_dir: &Path, properties: &[&str]) -> Self {
+        let mut child = command(program, data_dir, properties)
             .stderr(Stdio::piped())
             .spawn()
             .expect("the broker's program starts");
@@ -63,6 +62,38 @@ impl BrokerProcess {
         self.child.kill().expect("the broker's process");
         self.child.wait().expect("the broker's end");
     }
+}
+
+/// Start `program` on `data_dir`, and SIGKILL it after some time, whatever it is doing by then.
+pub fn start_and_kill(program: &Path, data_dir: &Path, properties: &[&str], after: Duration) {
+    let mut child = command(program, data_dir, properties)
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the broker's program starts");
+    std::thread::sleep(after);
+    child.kill().expect("the broker's process");
+    child.wait().expect("the broker's end");
+}
+
+fn command(program: &Path, data_dir: &Path, properties: &[&str]) -> Command {
+    let log_dirs = format!("log.dirs={}", data_dir.display());
+    let mut command = Command::new(program);
+    command.arg("serve");
+    for property in [
+        "listeners=PLAINTEXT://127.0.0.1:0",
+        "ottla.http.listener=",
+        &log_dirs,
+    ]
+    .iter()
+    .chain(properties)
+    {
+        command.args(["--override", property]);
+    }
+    command
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    command
 }
 
 impl Drop for BrokerProcess {
