@@ -11,6 +11,8 @@ pub(crate) enum Path {
     Consume,
     /// Produce against receive, CRC, write.
     Produce,
+    /// Produce with acks=1 and with acks=all, which waits for the disk.
+    Durability,
     /// Small requests against an echo.
     Latency,
     /// Time to the first answer and idle memory.

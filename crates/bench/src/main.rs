@@ -12,6 +12,7 @@ mod client;
 mod clock;
 mod consume;
 mod drive;
+mod durability;
 mod error;
 mod frame_reader;
 mod groups;
@@ -201,6 +202,9 @@ fn measure(args: &RunArgs, lab: &Lab, program: Option<&std::path::Path>) -> Resu
     let mut cases: Vec<Case<'_>> = consume::cases(lab, &sets, name);
     if wanted(Path::Produce) {
         cases.extend(produce::cases(lab, name)?);
+    }
+    if wanted(Path::Durability) {
+        cases.extend(durability::cases(lab, name)?);
     }
     if wanted(Path::Latency) {
         cases.extend(latency::cases(lab, name)?);

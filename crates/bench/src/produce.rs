@@ -242,6 +242,15 @@ impl ToBroker {
         })
     }
 
+    /// Send a request that is not its own and read what is due.
+    pub(crate) fn turn_with(&mut self, template: &mut Template) -> Result<()> {
+        self.under_way.push_back(template.send(&self.socket)?);
+        if self.under_way.len() >= self.in_flight {
+            self.receive()?;
+        }
+        Ok(())
+    }
+
     fn receive(&mut self) -> Result<()> {
         let Some(sent) = self.under_way.pop_front() else {
             return Ok(());

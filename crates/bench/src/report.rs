@@ -12,6 +12,7 @@ pub(crate) fn tables(outcomes: &[Outcome]) -> String {
     let paths = [
         Path::Consume,
         Path::Produce,
+        Path::Durability,
         Path::Latency,
         Path::Startup,
         Path::Groups,
@@ -67,6 +68,21 @@ fn heading(path: Path) -> (&'static str, Vec<&'static str>) {
                 "us/req",
                 "above first",
                 "MB/s",
+                "target",
+                "",
+            ],
+        ),
+        Path::Durability => (
+            "DURABILITY (16 KiB batches, one partition and one request at a time; acks=1 is also acks=all with ottla.flush.on.acks.all=false)",
+            vec![
+                "case",
+                "side",
+                "p50 us",
+                "p99 us",
+                "CPU s/GiB",
+                "us/req",
+                "MB/s",
+                "req/s",
                 "target",
                 "",
             ],
@@ -174,6 +190,16 @@ fn figures(outcome: &Outcome, side: usize, samples: &[Sample]) -> Vec<String> {
                 format!("{:.0}", figure(Metric::Throughput)),
             ]
         }
+        Path::Durability => [
+            Metric::P50,
+            Metric::P99,
+            Metric::CpuPerGib,
+            Metric::CpuPerRequest,
+            Metric::Throughput,
+            Metric::RequestRate,
+        ]
+        .map(|metric| format!("{:.2}", figure(metric)))
+        .into(),
         Path::Latency => [
             Metric::P50,
             Metric::P99,

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::TcpStream;
+use std::ops::Range;
 
 use bytes::Bytes;
 use ottla_protocol::api::encode_request;
@@ -81,13 +82,23 @@ impl Template {
 
     /// Produce `batch` to each of the first `partitions` partitions of `topic`, acks=1.
     pub(crate) fn produce(topic: &str, partitions: usize, batch: &Bytes) -> Result<Self> {
-        let data = (0..partitions).map(|index| {
+        Self::produce_to(topic, 0..partitions, batch, 1)
+    }
+
+    /// Produce `batch` to each of these partitions of `topic`.
+    pub(crate) fn produce_to(
+        topic: &str,
+        partitions: Range<usize>,
+        batch: &Bytes,
+        acks: i16,
+    ) -> Result<Self> {
+        let data = partitions.map(|index| {
             PartitionProduceData::default()
                 .with_index(index as i32)
                 .with_records(Some(batch.clone()))
         });
         let request = ProduceRequest::default()
-            .with_acks(1)
+            .with_acks(acks)
             .with_timeout_ms(30_000)
             .with_topic_data(vec![
                 TopicProduceData::default()
