@@ -91,6 +91,15 @@ impl MetadataLoader {
             .map(|transaction| transaction.begins_at)
     }
 
+    /// Forget what was taken over since the last [`Self::publish`]. False, with nothing changed, inside a transaction.
+    pub fn discard(&mut self) -> bool {
+        let outside = self.transaction.is_none();
+        if outside {
+            self.delta = MetadataDelta::new(Arc::clone(self.delta.previous()));
+        }
+        outside
+    }
+
     /// What changed since the last call, with the new image; `None` when nothing did, or inside a transaction.
     pub fn publish(&mut self) -> Option<(MetadataDelta, Arc<MetadataImage>)> {
         let unchanged = self.delta.image().provenance == self.delta.previous().provenance;

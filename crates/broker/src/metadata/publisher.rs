@@ -7,7 +7,9 @@
 //! 3. tells the publishers what changed, who set it up at once, and puts the new image in place for readers,
 //! 4. sends the responses.
 //!
-//! After a failed append nobody knows what the log holds: the round is not answered, and the broker stops.
+//! After a failed append nobody knows what the log holds: the round is not answered, and the broker stops. Only when the
+//! log says that there was no space, and that nothing was written, the round is forgotten: its callers are told
+//! NOT_CONTROLLER, upon which they try again, and the broker goes on.
 
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
@@ -57,6 +59,9 @@ pub trait RecordLog: Send + 'static {
     /// # Errors
     /// They may or may not be there.
     fn append(&mut self, records: &[MetadataRecord], now: Timestamp) -> Result<(), Self::Error>;
+
+    /// After a failed append: nothing of it is there, as there was no space for it, and the log goes on.
+    fn is_usable(&self) -> bool;
 
     /// Is it time for a snapshot?
     fn should_snapshot(&self, now: Timestamp) -> bool;
@@ -265,7 +270,13 @@ impl<L: RecordLog> EmbeddedController<L> {
             };
         }
         if !records.is_empty() {
-            self.write(&records, now)?;
+            if let Err(error) = self.log.append(&records, now) {
+                if !(self.log.is_usable() && self.loader.discard()) {
+                    return Err(log_error(error));
+                }
+                tracing::warn!(%error, "a change of the metadata is refused for want of space");
+                return Ok(());
+            }
             self.publish();
         }
         responses.into_iter().for_each(|respond| respond());

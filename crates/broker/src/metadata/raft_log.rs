@@ -374,6 +374,10 @@ impl RecordLog for MetadataLog {
         Self::append(self, records, now).map(drop)
     }
 
+    fn is_usable(&self) -> bool {
+        Self::is_usable(self)
+    }
+
     fn should_snapshot(&self, now: Timestamp) -> bool {
         Self::should_snapshot(self, now)
     }

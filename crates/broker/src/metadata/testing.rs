@@ -30,6 +30,8 @@ pub(crate) struct Disk {
     pub(crate) snapshots: usize,
     pub(crate) closed: bool,
     pub(crate) fails: bool,
+    /// It has failed without a trace.
+    pub(crate) usable: bool,
 }
 
 /// A log in memory.
@@ -72,6 +74,10 @@ impl RecordLog for MemoryLog {
         disk.records.extend_from_slice(records);
         disk.appends += 1;
         Ok(())
+    }
+
+    fn is_usable(&self) -> bool {
+        self.disk.lock().unwrap().usable
     }
 
     fn should_snapshot(&self, _: Timestamp) -> bool {

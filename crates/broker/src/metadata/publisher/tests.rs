@@ -192,6 +192,30 @@ async fn after_a_failed_append_nothing_is_answered_and_nothing_shown() {
 }
 
 #[tokio::test]
+async fn a_round_without_space_is_refused_and_the_next_one_served() {
+    let disk: Arc<Mutex<Disk>> = Arc::default();
+    let started = start(&disk, 1, usize::MAX);
+    let before = started.running.cache.image();
+    let client = &started.running.client;
+    (disk.lock().unwrap().fails, disk.lock().unwrap().usable) = (true, true);
+    assert_eq!(
+        client.create_topics(topic("t")).await,
+        Err(ControllerStopped)
+    );
+    assert_eq!(started.running.cache.image(), before);
+    disk.lock().unwrap().fails = false;
+    for name in ["u", "t"] {
+        let response = client.create_topics(topic(name)).await.unwrap();
+        assert_eq!(response.topics[0].error_code, 0, "{name} is not there yet");
+    }
+    let created = started.witness.created.lock().unwrap().clone();
+    assert_eq!(created, ["u", "t"]);
+    let fatal = Arc::clone(&started.fatal);
+    stop(started).await;
+    assert!(fatal.lock().unwrap().is_none());
+}
+
+#[tokio::test]
 async fn producer_ids_are_never_handed_out_twice_over_restarts() {
     let disk: Arc<Mutex<Disk>> = Arc::default();
     let mut starts = Vec::new();
