@@ -140,3 +140,6 @@ impl Collect for FlushTimes {
         page.summary(Name::LogFlushTime, &[], &times);
     }
 }
+
+#[cfg(test)]
+mod tests;
