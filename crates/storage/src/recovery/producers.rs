@@ -41,7 +41,8 @@ impl Loading<'_> {
         }
         // Entries of the transaction index are durable below the recovery point only; what lies behind is written anew.
         let reindex_from = (!self.opening.clean).then_some(durable);
-        let usable = |at: Offset| at <= end;
+        // Nor may a snapshot of a later offset be the beginning: entries that come before it would not be written.
+        let usable = |at: Offset| at <= durable;
         let rebuild = Rebuild {
             fs: self.fs,
             dir: &dir,
