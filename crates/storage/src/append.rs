@@ -199,6 +199,7 @@ impl Log {
         let boundary = |offset, position| Boundary {
             offset,
             segment: self.active.base(),
+            segment_id: self.active.id(),
             position,
         };
         let generation = reader.newest.generation();
@@ -220,6 +221,8 @@ impl Log {
             return Ok(());
         }
         if let Some(txn) = completed.filter(|txn| txn.aborted) {
+            // The first entry creates the file.
+            self.dir_changes += u64::from(self.active.txn_index.is_empty()?);
             self.active.txn_index.append(&AbortedTxn {
                 producer_id: txn.producer_id,
                 first_offset: txn.first_offset,

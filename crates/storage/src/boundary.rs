@@ -9,11 +9,13 @@ use ottla_protocol::ids::Offset;
 /// index, by a thread of the blocking pool, which costs more than a search of all of these.
 const SLOTS: usize = 256;
 
-/// A batch with base offset `offset`, or the end of the log, stands at `position` of the segment with base `segment`.
+/// A batch with base offset `offset`, or the end of the log, stands at `position` of the segment with base `segment` and
+/// that id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Boundary {
     pub(crate) offset: Offset,
     pub(crate) segment: Offset,
+    pub(crate) segment_id: u64,
     pub(crate) position: u32,
 }
 
@@ -66,7 +68,7 @@ impl Boundaries {
         ring.next = (next + 1) % SLOTS;
     }
 
-    /// Forget all: the log was cut or its segments were replaced.
+    /// Forget all: the log was cut.
     pub(crate) fn clear(&self) {
         let mut ring = self.lock();
         ring.slots.clear();
@@ -87,6 +89,7 @@ mod tests {
         Boundary {
             offset: Offset(offset),
             segment: Offset(0),
+            segment_id: 0,
             position,
         }
     }

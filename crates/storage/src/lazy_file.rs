@@ -4,6 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use ottla_protocol::ids::Timestamp;
@@ -37,6 +38,8 @@ pub(crate) struct LazyFile {
     dir: Arc<LogPath>,
     name: String,
     open: ArcSwapOption<Arc<dyn File>>,
+    /// It stays open: under its name stands another file, or will.
+    pinned: AtomicBool,
 }
 
 impl LazyFile {
@@ -46,6 +49,7 @@ impl LazyFile {
             dir,
             name,
             open: ArcSwapOption::empty(),
+            pinned: AtomicBool::new(false),
         }
     }
 
@@ -53,7 +57,7 @@ impl LazyFile {
         self.dir.join(&self.name)
     }
 
-    /// The file; it must exist. Two threads that come at once may both open it: the later wins, both can use theirs.
+    /// The file; it must exist. Two threads that come at once may both open it: both can use theirs.
     pub(crate) fn get(&self) -> io::Result<Arc<dyn File>> {
         self.get_or_open(OpenMode::Write)
     }
@@ -68,8 +72,30 @@ impl LazyFile {
             return Ok(Arc::clone(file));
         }
         let file = self.fs.open(&self.path(), mode)?;
+        // Whoever pinned it meanwhile has the right one: the name may stand for another file by now.
+        if let Some(earlier) = &*self.open.load() {
+            return Ok(Arc::clone(earlier));
+        }
         self.open.store(Some(Arc::new(Arc::clone(&file))));
         Ok(file)
+    }
+
+    /// Use `file`, which stands under another name, until [`Self::unpin`].
+    pub(crate) fn install(&self, file: Arc<dyn File>) {
+        self.pinned.store(true, Ordering::SeqCst);
+        self.open.store(Some(Arc::new(file)));
+    }
+
+    /// Hold the file open until [`Self::unpin`], or for good: its name is about to be given to another one. The caller
+    /// sees to it that nobody closes it meanwhile.
+    pub(crate) fn pin(&self) -> io::Result<()> {
+        self.pinned.store(true, Ordering::SeqCst);
+        self.get().map(drop)
+    }
+
+    /// The file stands under its name again.
+    pub(crate) fn unpin(&self) {
+        self.pinned.store(false, Ordering::SeqCst);
     }
 
     /// Length, without opening it; 0 when it is missing.
@@ -89,6 +115,8 @@ impl LazyFile {
 
     /// Let the descriptor go; the next use opens the file again.
     pub(crate) fn close(&self) {
-        self.open.store(None);
+        if !self.pinned.load(Ordering::SeqCst) {
+            self.open.store(None);
+        }
     }
 }

@@ -13,6 +13,7 @@ pub mod append;
 mod batch_scan;
 mod boundary;
 pub mod checkpoint;
+pub mod cleaner;
 pub mod error;
 mod flush;
 pub mod fs;
@@ -42,6 +43,7 @@ mod truncate;
 pub mod uuid_text;
 
 pub use append::{AppendInfo, AppendOrigin};
+pub use cleaner::{CleanError, CleanStats, Cleaned, CleanerLimits, LogCleaner, LogToClean};
 pub use error::{AppendError, OpenError, ReadError};
 pub use flush::FlushPlan;
 pub use fs::{File, Fs, OsFs};

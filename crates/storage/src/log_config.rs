@@ -1,7 +1,7 @@
 //! What the log needs to know of a topic's configuration: plain values. The broker knows the keys.
 
 /// Settings of one log. The names are those of Kafka's topic configurations.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LogConfig {
     /// `segment.bytes`: largest size of a segment file. At most `i32::MAX`.
     pub segment_bytes: u32,
@@ -29,6 +29,14 @@ pub struct LogConfig {
     pub compact: bool,
     /// `cleanup.policy` contains `delete`.
     pub delete: bool,
+    /// `min.cleanable.dirty.ratio`: a log is compacted when more than this share of it is dirty.
+    pub min_cleanable_dirty_ratio: f64,
+    /// `min.compaction.lag.ms`: younger records are not compacted.
+    pub min_compaction_lag_ms: i64,
+    /// `max.compaction.lag.ms`: older records are compacted, however small the dirty share.
+    pub max_compaction_lag_ms: i64,
+    /// `delete.retention.ms`: how long tombstones, and markers of nothing, outlive what they delete.
+    pub delete_retention_ms: i64,
     /// `producer.id.expiration.ms`: idle idempotent producers are forgotten after this time.
     pub producer_id_expiration_ms: i64,
 }
@@ -50,6 +58,10 @@ impl Default for LogConfig {
             file_delete_delay_ms: 60_000,
             compact: false,
             delete: true,
+            min_cleanable_dirty_ratio: 0.5,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX,
+            delete_retention_ms: 24 * 60 * 60 * 1000,
             producer_id_expiration_ms: 24 * 60 * 60 * 1000,
         }
     }

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use ottla_protocol::ids::{Offset, Timestamp, TopicId, TopicPartition};
 use uuid::Uuid;
 
+use crate::cleaner::CleanError;
 use crate::error::{AppendError, OpenError};
 use crate::flush::FlushPlan;
 use crate::fs::Fs;
@@ -39,6 +40,8 @@ pub struct PartitionLog {
     /// same time the second could be told that all is well.
     flushing: Mutex<()>,
     dir_failure: Arc<LogDirFailure>,
+    /// Held while compaction gives files their names, most of it without the log's lock, and while the log is cut.
+    swapping: Mutex<()>,
 }
 
 impl PartitionLog {
@@ -56,6 +59,7 @@ impl PartitionLog {
             log: Mutex::new(log),
             flushing: Mutex::new(()),
             dir_failure: Arc::clone(dir_failure),
+            swapping: Mutex::new(()),
         }
     }
 
@@ -77,6 +81,11 @@ impl PartitionLog {
     /// The view for readers; needs no lock.
     pub fn reader(&self) -> &Arc<LogReader> {
         &self.reader
+    }
+
+    /// Keep others from changing the names of the log's files, for as long as the guard lives.
+    pub(crate) fn hold_names(&self) -> MutexGuard<'_, ()> {
+        lock(&self.swapping)
     }
 
     /// The log itself, for as long as the guard lives. Do not hold it across a wait.
@@ -220,6 +229,7 @@ impl LogManager {
         let Some(removed) = removed else {
             return Ok(false);
         };
+        let _names = removed.hold_names();
         let mut log = removed.lock();
         let from = log.dir();
         let parent = self.dirs[removed.dir].log_dir.path();
@@ -317,6 +327,7 @@ impl LogManager {
         let Some(log) = self.get(partition) else {
             return Ok(());
         };
+        let _names = log.hold_names();
         log.lock().truncate_to(to, now)?;
         let noted = self.write_checkpoints(log.dir);
         noted.map_err(|error| log.lock().fail(error))
@@ -361,6 +372,13 @@ impl LogManager {
                 });
             }
         });
+    }
+
+    /// Flush a log and note so, so that the next start takes no gap below its end for a loss.
+    pub(crate) fn flush_noted(&self, log: &PartitionLog) -> Result<Offset, CleanError> {
+        let upto = log.flush()?;
+        self.write_checkpoints(log.dir)?;
+        Ok(upto)
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<TopicPartition, Arc<PartitionLog>>> {

@@ -70,6 +70,9 @@ pub struct LogSlice {
     pub next_offset: Offset,
     /// Bytes of all ranges.
     pub len: u32,
+    /// The segments as they were when it was read. Compaction may put others in their place that know nothing of a
+    /// transaction any more whose records are in the slice.
+    segments: Option<Arc<SegmentSet>>,
 }
 
 /// A transaction that readers of committed data must leave out.
@@ -150,7 +153,7 @@ impl LogReader {
         if let Some(known) = self.newest.find(from).or_else(|| self.cursors.find(from)) {
             let segment = set.from(known.segment).first();
             return segment
-                .is_some_and(|s| s.base() == known.segment && self.recent(s, known.position));
+                .is_some_and(|s| s.id() == known.segment_id && self.recent(s, known.position));
         }
         // A place where no read has ended: the newest entries of the index are in memory, and all it takes to find
         // the batch from there lies behind them.
@@ -180,7 +183,7 @@ impl LogReader {
     /// Look into the segments; once more when a file is gone because its segment was taken out of the log meanwhile.
     pub(crate) fn looking_again<T>(
         &self,
-        look: impl Fn(&SegmentSet) -> Result<T, ReadError>,
+        look: impl Fn(&Arc<SegmentSet>) -> Result<T, ReadError>,
     ) -> Result<T, ReadError> {
         loop {
             let set = self.segments.load();
@@ -195,7 +198,7 @@ impl LogReader {
 
     fn read_in(
         &self,
-        set: &SegmentSet,
+        set: &Arc<SegmentSet>,
         from: Offset,
         below: Offset,
         max_bytes: u32,
@@ -217,6 +220,7 @@ impl LogReader {
             return Ok(slice);
         };
         slice.first_batch_base_offset = at.base_offset;
+        slice.segments = Some(Arc::clone(set));
         for segment in at.segments {
             let room = max_bytes.saturating_sub(slice.len);
             let first = whole_first_batch && slice.ranges.is_empty();
@@ -257,10 +261,9 @@ impl LogReader {
         slice: &LogSlice,
     ) -> Result<Vec<AbortedTransaction>, ReadError> {
         let mut found = Vec::new();
-        if slice.len == 0 {
+        let Some(set) = slice.segments.as_ref().filter(|_| slice.len > 0) else {
             return Ok(Vec::new());
-        }
-        let set = self.segments.load();
+        };
         for segment in set.from(slice.first_batch_base_offset) {
             let index = &segment.txn_index;
             if index.collect(slice.first_batch_base_offset, slice.next_offset, &mut found)? {
@@ -279,7 +282,7 @@ impl LogReader {
         if let Some(known) = self.newest.find(from).or_else(|| self.cursors.find(from)) {
             let segments = set.from(known.segment);
             let first = &segments[0];
-            if first.base() == known.segment && known.position < first.size() {
+            if first.id() == known.segment_id && known.position < first.size() {
                 return Ok(Some(Start {
                     segments,
                     position: known.position,
@@ -324,6 +327,7 @@ impl LogSlice {
             first_batch_base_offset: at,
             next_offset: at,
             len: 0,
+            segments: None,
         }
     }
 
@@ -355,6 +359,7 @@ impl cut::Cut {
         Boundary {
             offset: self.next_offset,
             segment: segment.base(),
+            segment_id: segment.id(),
             position: self.end,
         }
     }

@@ -29,6 +29,7 @@ mod scan;
 
 use files::Files;
 pub(crate) use producers::Rebuild;
+pub(crate) use scan::Indexer;
 
 /// How a log is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@
 //! one number, so that readers always see a position and the offset that belongs to it.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ottla_protocol::ids::Offset;
@@ -54,9 +54,16 @@ pub(crate) fn parse_offset(digits: &str) -> Option<Offset> {
 /// The low half of a published end when the offset is not known without reading.
 const UNKNOWN: u32 = u32::MAX;
 
+/// The id of the next segment.
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
 /// One segment of a log.
 pub(crate) struct Segment {
     base: Offset,
+    /// Tells it from the one that compaction puts in its place, in this process.
+    id: u64,
+    /// Its files stay open, for their names are being changed.
+    pinned: AtomicBool,
     /// Size in bytes in the high half, next offset less base offset in the low half.
     end: AtomicU64,
     pub(crate) log: LazyFile,
@@ -83,6 +90,8 @@ impl Segment {
         let file = |suffix| LazyFile::new(Arc::clone(fs), Arc::clone(dir), file_name(base, suffix));
         Self {
             base,
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            pinned: AtomicBool::new(false),
             end: AtomicU64::new(pack(size, if size == 0 { 0 } else { UNKNOWN })),
             log: file(LOG_SUFFIX),
             offset_index: OffsetIndex::new(base, file(INDEX_SUFFIX)),
@@ -96,6 +105,11 @@ impl Segment {
 
     pub(crate) fn base(&self) -> Offset {
         self.base
+    }
+
+    /// A number that no other segment of this process has.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
     }
 
     /// Bytes of whole batches.
@@ -196,6 +210,35 @@ impl Segment {
         self.offset_index.file().close();
         self.time_index.file().close();
         self.txn_index.file().close();
+    }
+
+    /// Hold all files open: their names are about to be given to others. Nobody may close them meanwhile.
+    pub(crate) fn pin(&self) -> io::Result<()> {
+        self.pinned.store(true, Ordering::SeqCst);
+        // An index that was never used looks at its file first, and closes it again.
+        self.offset_index.last()?;
+        self.time_index.last()?;
+        self.log.pin()?;
+        self.offset_index.file().pin()?;
+        self.time_index.file().pin()?;
+        match self.txn_index.is_empty()? {
+            true => Ok(()),
+            false => self.txn_index.file().pin(),
+        }
+    }
+
+    /// The files stand under their names again.
+    pub(crate) fn unpin(&self) {
+        self.log.unpin();
+        self.offset_index.file().unpin();
+        self.time_index.file().unpin();
+        self.txn_index.file().unpin();
+        self.pinned.store(false, Ordering::SeqCst);
+    }
+
+    /// True from [`Self::pin`] to [`Self::unpin`].
+    pub(crate) fn is_pinned(&self) -> bool {
+        self.pinned.load(Ordering::SeqCst)
     }
 
     pub(crate) fn corrupt(&self, position: u64, what: &'static str) -> ReadError {

@@ -123,6 +123,11 @@ impl TransactionIndex {
         Ok(())
     }
 
+    /// There are no entries, whatever stands under the file's name.
+    pub(crate) fn set_empty(&self) {
+        self.set_len(0);
+    }
+
     pub(crate) fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }

@@ -100,9 +100,12 @@ impl Log {
     /// log might begin with a hole.
     pub fn discard_below(&mut self, durable_start: Offset) -> io::Result<usize> {
         let names_synced = self.dir_synced == self.dir_changes;
-        let due = self.hidden.partition_point(|(_, end)| {
-            *end <= durable_start && (names_synced || *end < self.recovery_point)
+        let due = self.hidden.iter().take_while(|(segment, end)| {
+            let follows = names_synced || *end < self.recovery_point;
+            // The files of a pinned one are being renamed by compaction: next time.
+            *end <= durable_start && follows && !segment.is_pinned()
         });
+        let due = due.count();
         let hidden: Vec<_> = self.hidden.drain(..due).collect();
         for (segment, end) in &hidden {
             self.unsynced.retain(|unsynced| unsynced.base() >= *end);

@@ -21,7 +21,7 @@ use uuid::Uuid;
 const METADATA_TOPIC: &str = "__cluster_metadata";
 
 /// What to do with a log that is found in a data directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Disposition {
     /// Open it with these settings. The topic id is written where the directory has none.
     Open(LogConfig, Option<TopicId>),

@@ -120,7 +120,7 @@ fn cut_below(
     bounds: &Bounds,
 ) -> Result<Cut, ReadError> {
     let known = reader.newest.find(bounds.below);
-    if let Some(known) = known.filter(|known| known.segment == segment.base())
+    if let Some(known) = known.filter(|known| known.segment_id == segment.id())
         && (start..=bounds.limit).contains(&known.position)
     {
         return Ok(Cut {

@@ -126,6 +126,8 @@ fn finish_swap(fs: &Arc<dyn Fs>, dir: &Path, names: &HashSet<String>) -> io::Res
             remove_if_exists(&**fs, &dir.join(name))?;
         }
     }
+    // Else a power cut might leave both the segment and some of those in it.
+    fs.sync_dir(dir)?;
     for name in &present {
         fs.rename(&dir.join(format!("{name}{SWAP_SUFFIX}")), &dir.join(name))?;
     }
@@ -149,7 +151,9 @@ fn swapped_range(
         let file =
             crate::lazy_file::LazyFile::new(Arc::clone(fs), path, format!("{name}{SWAP_SUFFIX}"));
         low = low.min(base);
-        high = high.max(Segment::scan_end(&*file.get()?, base)?);
+        // One that holds nothing takes the place of its namesake all the same.
+        let end = Segment::scan_end(&*file.get()?, base)?;
+        high = high.max(end).max(base.plus(1));
     }
     Ok(Some((low, high)))
 }

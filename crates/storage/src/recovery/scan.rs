@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use ottla_protocol::ids::{LeaderEpoch, Offset, Timestamp};
+use ottla_protocol::ids::{LeaderEpoch, Offset};
 
 use super::{Loading, files};
 use crate::batch_scan::{BatchScan, FoundBatch};
@@ -71,7 +71,7 @@ impl Loading<'_> {
             segment.time_index.trust_up_to(entry.offset)?;
         }
         segment.set_max_timestamp(None);
-        let mut indexer = Indexer::new(segment, self.config.index_interval_bytes, from);
+        let mut indexer = Indexer::new(self.config.index_interval_bytes, from);
         let mut scan = BatchScan::whole(&*file, from, size).not_below(segment.base());
         let mut end = from;
         let mut next = segment.base();
@@ -80,14 +80,14 @@ impl Loading<'_> {
                 break;
             }
             if batch.position > from || from == 0 {
-                indexer.add(&batch)?;
+                indexer.add(segment, &batch)?;
             }
             let header = &batch.header;
             self.epochs_changed |= self.note_epoch(header.leader_epoch(), header.base_offset());
             end = batch.end();
             next = header.next_offset();
         }
-        indexer.finish()?;
+        indexer.finish(segment)?;
         segment.offset_index.seal()?;
         segment.time_index.seal()?;
         self.recovered.segments_scanned += 1;
@@ -143,15 +143,15 @@ impl Loading<'_> {
         segment.time_index.reset()?;
         let size = u64::from(segment.size());
         let file = segment.log.get()?;
-        let mut indexer = Indexer::new(segment, self.config.index_interval_bytes, 0);
+        let mut indexer = Indexer::new(self.config.index_interval_bytes, 0);
         let mut scan = BatchScan::headers(&*file, 0, size).not_below(segment.base());
         while let Some(batch) = scan.next()? {
             if !segment.can_hold(batch.header.last_offset()) {
                 break;
             }
-            indexer.add(&batch)?;
+            indexer.add(segment, &batch)?;
         }
-        indexer.finish()?;
+        indexer.finish(segment)?;
         segment.offset_index.seal()?;
         segment.time_index.seal()?;
         self.recovered.segments_scanned += 1;
@@ -173,49 +173,45 @@ impl Segment {
 }
 
 /// Writes index entries for batches as they would have been written when they were appended.
-pub(crate) struct Indexer<'a> {
-    segment: &'a Segment,
+pub(crate) struct Indexer {
     interval: u64,
     last_entry_at: u64,
-    max: TimestampOffset,
+    max: Option<TimestampOffset>,
 }
 
-impl<'a> Indexer<'a> {
+impl Indexer {
     /// The last entry was for the batch at `last_entry_at`.
-    pub(crate) fn new(segment: &'a Segment, interval: u32, last_entry_at: u64) -> Self {
+    pub(crate) fn new(interval: u32, last_entry_at: u64) -> Self {
         Self {
-            segment,
             interval: interval.into(),
             last_entry_at,
-            max: TimestampOffset {
-                timestamp: Timestamp::NONE,
-                offset: segment.base(),
-            },
+            max: None,
         }
     }
 
     /// The next batch of the segment.
-    pub(crate) fn add(&mut self, batch: &FoundBatch) -> io::Result<()> {
-        let segment = self.segment;
+    pub(crate) fn add(&mut self, segment: &Segment, batch: &FoundBatch) -> io::Result<()> {
         let offset = batch.header.last_offset();
         let seen = TimestampOffset {
             timestamp: batch.header.max_timestamp(),
             offset,
         };
         segment.observe_timestamp(seen)?;
-        self.max = segment.max_timestamp()?;
+        let max = segment.max_timestamp()?;
+        self.max = Some(max);
         // Kafka's rule at recovery: more than the interval lies between the last entry's batch and this one.
         if batch.position - self.last_entry_at > self.interval {
             // Positions in a segment are 31 bits wide.
             segment.offset_index.append(offset, batch.position as u32)?;
-            segment.time_index.maybe_append(self.max)?;
+            segment.time_index.maybe_append(max)?;
             self.last_entry_at = batch.position;
         }
         Ok(())
     }
 
     /// The final entry of the time index.
-    pub(crate) fn finish(self) -> io::Result<()> {
-        self.segment.time_index.maybe_append(self.max)
+    pub(crate) fn finish(self, segment: &Segment) -> io::Result<()> {
+        self.max
+            .map_or(Ok(()), |max| segment.time_index.maybe_append(max))
     }
 }

@@ -387,7 +387,7 @@ fn a_log_does_not_begin_with_a_hole() {
 
 /// A bug, planted in the file system below the log.
 #[derive(Clone, Copy, Debug)]
-enum Plant {
+pub(crate) enum Plant {
     /// The names in directories are never synced.
     NoDirSync,
     /// Files are never synced.
@@ -418,9 +418,9 @@ fn planted_bugs_are_found() {
     }
 }
 
-struct Planted {
-    disk: CrashFs,
-    plant: Plant,
+pub(crate) struct Planted {
+    pub(crate) disk: CrashFs,
+    pub(crate) plant: Plant,
 }
 
 struct PlantedFile {
