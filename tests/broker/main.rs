@@ -2,6 +2,7 @@
 
 mod api_versions;
 mod bad_input;
+mod compaction;
 mod disks;
 mod durability;
 mod fetch_limits;

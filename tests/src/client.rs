@@ -9,6 +9,9 @@ use ottla_protocol::kafka_protocol::protocol::{Request, StrBytes};
 use ottla_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use ottla_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use ottla_protocol::messages::fetch_response::PartitionData;
+use ottla_protocol::messages::incremental_alter_configs_request::{
+    AlterConfigsResource, AlterableConfig,
+};
 use ottla_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use ottla_protocol::messages::list_offsets_response::ListOffsetsPartitionResponse;
 use ottla_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
@@ -135,6 +138,24 @@ impl Client {
         let created = &response.topics[0];
         assert_eq!(created.error_code, 0, "{:?}", created.error_message);
         TopicId(created.topic_id)
+    }
+
+    /// Set configs of a topic.
+    pub async fn alter_topic(&mut self, name: &str, configs: &[(&str, &str)]) {
+        let configs = configs.iter().map(|(key, value)| {
+            AlterableConfig::default()
+                .with_name(StrBytes::from_string((*key).to_owned()))
+                .with_config_operation(0)
+                .with_value(Some(StrBytes::from_string((*value).to_owned())))
+        });
+        let topic = AlterConfigsResource::default()
+            .with_resource_type(2)
+            .with_resource_name(StrBytes::from_string(name.to_owned()))
+            .with_configs(configs.collect());
+        let request = IncrementalAlterConfigsRequest::default().with_resources(vec![topic]);
+        let response = self.call(1, &request).await;
+        let altered = &response.responses[0];
+        assert_eq!(altered.error_code, 0, "{:?}", altered.error_message);
     }
 
     /// Produce one partition's records with acks=all.

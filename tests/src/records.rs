@@ -178,7 +178,8 @@ pub fn crc_is_right(bytes: &[u8]) -> bool {
         .all(|(header, batch)| header.crc() == crc32c(&batch[CRC_START..]))
 }
 
-fn now_ms() -> i64 {
+/// The time, in milliseconds since the epoch.
+pub fn now_ms() -> i64 {
     #[expect(
         clippy::disallowed_methods,
         reason = "the clients of a real broker live in real time"

@@ -62,6 +62,11 @@ impl Broker {
         self.clock.now()
     }
 
+    /// The clocks.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
     /// Counters.
     pub fn telemetry(&self) -> &Telemetry {
         &self.telemetry

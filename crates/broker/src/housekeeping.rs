@@ -1,4 +1,5 @@
-//! What a broker does from time to time: flushes that are due, recovery points, retention, files whose time has come.
+//! What a broker does from time to time: flushes that are due, recovery points, retention, compaction, files whose time
+//! has come.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,6 +7,7 @@ use std::time::Duration;
 use crate::broker::Broker;
 use crate::partition::manager::PartitionManager;
 
+pub mod cleaner;
 pub mod scheduler;
 
 /// How often logs are asked whether a flush is due, unless `log.flush.scheduler.interval.ms` says.
@@ -65,6 +67,7 @@ pub fn start(broker: &Arc<Broker>) {
         EXPIRY_PERIOD,
         PartitionManager::expire_producers,
     );
+    cleaner::start(broker);
 }
 
 /// Apache Kafka never looks by default, which makes `flush.ms` of a topic an empty promise there.

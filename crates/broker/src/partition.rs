@@ -165,6 +165,11 @@ impl Partition {
         &self.waiters
     }
 
+    /// The log, for housekeeping.
+    pub fn log(&self) -> &Arc<PartitionLog> {
+        &self.log
+    }
+
     /// Readers' view of the log.
     pub fn reader(&self) -> &LogReader {
         self.log.reader()

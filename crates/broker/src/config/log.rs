@@ -22,17 +22,19 @@ config_keys! {
         /// How often log start offsets are written, ms.
         log_flush_start_offset_checkpoint_interval_ms: i32, "log.flush.start.offset.checkpoint.interval.ms" = 60000, ReadOnly, AtLeast(0), NoEffect;
         /// Whether compacted topics are cleaned.
-        log_cleaner_enable: bool, "log.cleaner.enable" = true, ReadOnly, Any, NoEffect;
+        log_cleaner_enable: bool, "log.cleaner.enable" = true, ReadOnly, Any, Applied;
         /// Logs that are compacted at the same time.
-        log_cleaner_threads: i32, "log.cleaner.threads" = 1, ClusterWide, AtLeast(0), NoEffect;
+        log_cleaner_threads: i32, "log.cleaner.threads" = 1, ClusterWide, AtLeast(0), Applied;
         /// Memory for the cleaner's key tables, bytes.
-        log_cleaner_dedupe_buffer_size: i64, "log.cleaner.dedupe.buffer.size" = 134217728, ClusterWide, Any, NoEffect;
+        log_cleaner_dedupe_buffer_size: i64, "log.cleaner.dedupe.buffer.size" = 134217728, ClusterWide, Any, Applied;
         /// Memory for the cleaner's reads and writes, bytes.
-        log_cleaner_io_buffer_size: i32, "log.cleaner.io.buffer.size" = 524288, ClusterWide, AtLeast(0), NoEffect;
+        log_cleaner_io_buffer_size: i32, "log.cleaner.io.buffer.size" = 524288, ClusterWide, AtLeast(0), Applied;
         /// Rate at which the cleaner may read and write, bytes a second.
-        log_cleaner_io_max_bytes_per_second: f64, "log.cleaner.io.max.bytes.per.second" = "1.7976931348623157E308", ClusterWide, Any, NoEffect;
+        log_cleaner_io_max_bytes_per_second: f64, "log.cleaner.io.max.bytes.per.second" = "1.7976931348623157E308", ClusterWide, Any, Applied;
+        /// How full the cleaner's key table may become.
+        log_cleaner_io_buffer_load_factor: f64, "log.cleaner.io.buffer.load.factor" = "0.9", ClusterWide, Any, Applied;
         /// How long the cleaner sleeps when there is nothing to clean, ms.
-        log_cleaner_backoff_ms: i64, "log.cleaner.backoff.ms" = 15000, ClusterWide, AtLeast(0), NoEffect;
+        log_cleaner_backoff_ms: i64, "log.cleaner.backoff.ms" = 15000, ClusterWide, AtLeast(0), Applied;
         /// How long the state of an idle producer is kept, ms.
         producer_id_expiration_ms: i32, "producer.id.expiration.ms" = 86400000, ClusterWide, AtLeast(1), Applied;
     }
@@ -58,7 +60,7 @@ config_keys! {
         /// Size of a partition above which old segments are deleted, bytes; -1 is no limit.
         Long "log.retention.bytes" = "-1", ClusterWide, Any, Applied;
         /// What happens to old records: `delete`, `compact` or both.
-        List "log.cleanup.policy" = "delete", ClusterWide, EachOf(&["compact", "delete"]), NoEffect;
+        List "log.cleanup.policy" = "delete", ClusterWide, EachOf(&["compact", "delete"]), Applied;
         /// Largest size of an index file, bytes.
         Int "log.index.size.max.bytes" = 10485760, ClusterWide, AtLeast(4), Applied;
         /// Bytes of records between two entries of an index.
@@ -95,15 +97,13 @@ config_keys! {
         Long "log.local.retention.ms" = "-2", ClusterWide, AtLeast(-2), NoEffect;
         /// Size up to which segments stay on local disk once they are tiered, bytes; -2 takes retention.bytes.
         Long "log.local.retention.bytes" = "-2", ClusterWide, AtLeast(-2), NoEffect;
-        /// How full the cleaner's key table may become.
-        Double "log.cleaner.io.buffer.load.factor" = "0.9", ClusterWide, Any, NoEffect;
         /// Share of a log that must be dirty before it is cleaned.
-        Double "log.cleaner.min.cleanable.ratio" = "0.5", ClusterWide, Share(0.0, 1.0), NoEffect;
+        Double "log.cleaner.min.cleanable.ratio" = "0.5", ClusterWide, Share(0.0, 1.0), Applied;
         /// How long a tombstone is kept after cleaning, ms.
-        Long "log.cleaner.delete.retention.ms" = 86400000, ClusterWide, AtLeast(0), NoEffect;
+        Long "log.cleaner.delete.retention.ms" = 86400000, ClusterWide, AtLeast(0), Applied;
         /// Age below which a record is not compacted, ms.
-        Long "log.cleaner.min.compaction.lag.ms" = 0, ClusterWide, AtLeast(0), NoEffect;
+        Long "log.cleaner.min.compaction.lag.ms" = 0, ClusterWide, AtLeast(0), Applied;
         /// Age above which a record must be compacted, ms.
-        Long "log.cleaner.max.compaction.lag.ms" = 9223372036854775807, ClusterWide, AtLeast(1), NoEffect;
+        Long "log.cleaner.max.compaction.lag.ms" = 9223372036854775807, ClusterWide, AtLeast(1), Applied;
     }
 }

@@ -12,7 +12,7 @@ config_keys! {
     /// The values that hold for one topic.
     pub struct TopicConfig, keys KEYS {
         /// What happens to old records: `delete` drops segments by age and size, `compact` keeps the last record of each key.
-        cleanup_policy: CleanupPolicy, "cleanup.policy" = "delete", ClusterWide, EachOf(&["compact", "delete"]), NoEffect, from [same("log.cleanup.policy")];
+        cleanup_policy: CleanupPolicy, "cleanup.policy" = "delete", ClusterWide, EachOf(&["compact", "delete"]), Applied, from [same("log.cleanup.policy")];
         /// Codec of stored batches; `producer` keeps what the producer chose.
         compression_type: CompressionType, "compression.type" = "producer", ClusterWide, OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), Applied, from [same("compression.type")];
         /// Level used when compression.type is gzip.
@@ -22,7 +22,7 @@ config_keys! {
         /// Level used when compression.type is zstd.
         compression_zstd_level: i32, "compression.zstd.level" = 3, ClusterWide, Between(-131_072, 22), Applied, from [same("compression.zstd.level")];
         /// How long a tombstone is kept after cleaning, ms.
-        delete_retention_ms: i64, "delete.retention.ms" = 86400000, ClusterWide, AtLeast(0), NoEffect, from [same("log.cleaner.delete.retention.ms")];
+        delete_retention_ms: i64, "delete.retention.ms" = 86400000, ClusterWide, AtLeast(0), Applied, from [same("log.cleaner.delete.retention.ms")];
         /// How long a deleted file is kept under another name, ms.
         file_delete_delay_ms: i64, "file.delete.delay.ms" = 60000, ClusterWide, AtLeast(0), Applied, from [same("log.segment.delete.delay.ms")];
         /// Records after which the log is flushed to disk.
@@ -32,7 +32,7 @@ config_keys! {
         /// Bytes of records between two entries of an index.
         index_interval_bytes: i32, "index.interval.bytes" = 4096, ClusterWide, AtLeast(0), Applied, from [same("log.index.interval.bytes")];
         /// Age above which a record must be compacted, ms.
-        max_compaction_lag_ms: i64, "max.compaction.lag.ms" = 9223372036854775807, ClusterWide, AtLeast(1), NoEffect, from [same("log.cleaner.max.compaction.lag.ms")];
+        max_compaction_lag_ms: i64, "max.compaction.lag.ms" = 9223372036854775807, ClusterWide, AtLeast(1), Applied, from [same("log.cleaner.max.compaction.lag.ms")];
         /// Largest record batch accepted, bytes, as it stands on the wire.
         max_message_bytes: i32, "max.message.bytes" = 1048588, ClusterWide, AtLeast(0), Applied, from [same("message.max.bytes")];
         /// How far in the future a producer's timestamp may lie, ms.
@@ -42,9 +42,9 @@ config_keys! {
         /// Whether a record keeps the producer's time or gets the time of the append.
         message_timestamp_type: TimestampType, "message.timestamp.type" = "CreateTime", ClusterWide, OneOf(&["CreateTime", "LogAppendTime"]), Applied, from [same("log.message.timestamp.type")];
         /// Share of the log that must be dirty before it is cleaned.
-        min_cleanable_dirty_ratio: f64, "min.cleanable.dirty.ratio" = "0.5", ClusterWide, Share(0.0, 1.0), NoEffect, from [same("log.cleaner.min.cleanable.ratio")];
+        min_cleanable_dirty_ratio: f64, "min.cleanable.dirty.ratio" = "0.5", ClusterWide, Share(0.0, 1.0), Applied, from [same("log.cleaner.min.cleanable.ratio")];
         /// Age below which a record is not compacted, ms.
-        min_compaction_lag_ms: i64, "min.compaction.lag.ms" = 0, ClusterWide, AtLeast(0), NoEffect, from [same("log.cleaner.min.compaction.lag.ms")];
+        min_compaction_lag_ms: i64, "min.compaction.lag.ms" = 0, ClusterWide, AtLeast(0), Applied, from [same("log.cleaner.min.compaction.lag.ms")];
         /// In-sync replicas without which acks=all is refused.
         min_insync_replicas: i32, "min.insync.replicas" = 1, ClusterWide, AtLeast(1), Applied, from [same("min.insync.replicas")];
         /// Whether a new segment is given its full size at once.

@@ -74,7 +74,7 @@ impl TopicRules {
 fn log_config(topic: &TopicConfig, producer_id_expiration_ms: i64) -> LogConfig {
     LogConfig {
         segment_bytes: bytes(topic.segment_bytes),
-        segment_ms: topic.segment_ms,
+        segment_ms: segment_ms(topic),
         segment_jitter_ms: topic.segment_jitter_ms,
         index_interval_bytes: bytes(topic.index_interval_bytes),
         segment_index_bytes: bytes(topic.segment_index_bytes),
@@ -86,7 +86,19 @@ fn log_config(topic: &TopicConfig, producer_id_expiration_ms: i64) -> LogConfig 
         file_delete_delay_ms: topic.file_delete_delay_ms,
         compact: topic.cleanup_policy.compact,
         delete: topic.cleanup_policy.delete,
+        min_cleanable_dirty_ratio: topic.min_cleanable_dirty_ratio,
+        min_compaction_lag_ms: topic.min_compaction_lag_ms,
+        max_compaction_lag_ms: topic.max_compaction_lag_ms,
+        delete_retention_ms: topic.delete_retention_ms,
         producer_id_expiration_ms,
+    }
+}
+
+/// Records in the active segment cannot be compacted, so it is rolled in time (`LogConfig.maxSegmentMs`).
+fn segment_ms(topic: &TopicConfig) -> i64 {
+    match topic.cleanup_policy.compact && topic.max_compaction_lag_ms > 0 {
+        true => topic.segment_ms.min(topic.max_compaction_lag_ms),
+        false => topic.segment_ms,
     }
 }
 

@@ -103,6 +103,8 @@ catalogue! {
     LogSegments Gauge "kafka_log_log_numlogsegments" ["topic", "partition"] "Segments";
     LogFlushTime Summary "kafka_log_logflushstats_logflushrateandtimems" [] "Flushing a log that somebody waits for, ms";
     OfflineLogDirectoryCount Gauge "kafka_log_logmanager_offlinelogdirectorycount" [] "Failed log directories";
+    CleanerUncleanablePartitions Gauge "kafka_log_logcleanermanager_uncleanablepartitionscount" ["logDirectory"] "Partitions that cannot be compacted";
+    CleanerTimeSinceLastRun Gauge "kafka_log_logcleanermanager_timesincelastrunms" [] "Milliseconds since the cleaner last looked for a log to compact";
     LogDirFreeBytes Gauge "ottla_log_dir_free_bytes" ["path"] "Space left on the file system of a data directory";
     LogDirFull Gauge "ottla_log_dir_full" ["path"] "1 while producers are refused because the disk is full up to ottla.disk.reserve.bytes";
     LogDirRefused Counter "ottla_log_dir_full_refused_batches_total" ["path"] "Batches of producers refused for want of space";
