@@ -60,7 +60,7 @@ mod tests {
     };
 
     /// Segments as base, log, offset index, time index; and how many of them each group has.
-    type Case = (&'static [(i64, u64, u64, u64)], &'static [usize]);
+    type Case<'a> = (&'a [(i64, u64, u64, u64)], &'a [usize]);
 
     fn segments(list: &[(i64, u64, u64, u64)]) -> Vec<SegmentSizes> {
         let sizes = |(base, log, offset_index, time_index): &(i64, u64, u64, u64)| SegmentSizes {
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn neighbours_are_joined_within_the_limits() {
         let max = i64::from(i32::MAX);
-        let table: [Case; 8] = [
+        let table: [Case<'_>; 8] = [
             (&[], &[]),
             (&[(0, 500, 0, 0)], &[1]),
             (&[(0, 50, 0, 0), (10, 50, 0, 0), (20, 1, 0, 0)], &[2, 1]),
