@@ -153,3 +153,17 @@ def small_files(_context):
         text = (data / name).read_text().split("\n")
         assert text[0] == "0" and int(text[1]) == len([t for t in text[2:] if t]), f"{name}: {text[:3]}"
     assert Path(data / "__cluster_metadata-0/quorum-state").read_text().startswith("{")
+
+
+@SUITE.case
+def our_own_dump(_context):
+    """`ottla log dump` prints what Apache Kafka's tool prints, line by line, and `ottla log verify` finds nothing wrong."""
+    broker = STATE["broker"]
+    for suffix in (".log", ".index", ".timeindex", ".snapshot"):
+        files = segments(suffix)
+        ours = subprocess.run([broker.binary, "log", "dump", *files], capture_output=True, text=True, check=False)
+        assert ours.returncode == 0, ours.stderr[:500]
+        for line, (kafka, own) in enumerate(zip(dump(files).splitlines(), ours.stdout.splitlines(), strict=True)):
+            assert kafka == own, f"{suffix}, line {line}: {own} where Kafka's is {kafka}"
+    checked = subprocess.run([broker.binary, "log", "verify", broker.data], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0 and "0 errors, 0 warnings" in checked.stdout, checked.stdout[-500:]
