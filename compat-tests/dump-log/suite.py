@@ -6,7 +6,10 @@ from pathlib import Path
 
 from harness import kcat, session, tools, wire
 from harness.corpus import corpus
+from harness.group import wait_until
+from harness.member import Member
 from harness.suite import CODECS, Suite
+from harness.traffic import committed
 
 SUITE = Suite("dump-log", "Apache Kafka 4.1.2 DumpLogSegments")
 SUITES = [SUITE]
@@ -29,10 +32,31 @@ def setup(context):
             kcat.produce_file(broker.bootstrap, topic, path, codec, "-X", "batch.size=16384")
             assert session.offset_for(connection, topic, session.LATEST)[1] == lines
             STATE["topics"][topic] = lines
+        groups(context, connection, broker)
         delete = context.topic("deleted")
         session.create_topic(connection, delete, partitions=3)
         connection.call(session.schema.DELETE_TOPICS, 1, {"topic_names": [delete], "timeout_ms": 10000})
     broker.stop()
+
+
+def groups(context, connection, broker):
+    """A group of each kind that has committed."""
+    topic, folder = context.topic("small"), tools.ROOT / "confluent-kafka"
+    session.create_topic(connection, topic)
+    session.ok("Produce", session.produce(connection, topic, session.one_batch())["error_code"])
+    STATE["groups"] = {protocol: context.topic(f"{protocol}-group") for protocol in ("classic", "consumer")}
+    for protocol, group in STATE["groups"].items():
+        session.find_coordinator(connection, group)
+        member = Member(group, [tools.python(folder), folder / "member.py"], {
+            "MEMBER_BOOTSTRAP": broker.bootstrap, "MEMBER_TOPIC": topic, "MEMBER_GROUP": group,
+            "MEMBER_PROTOCOL": protocol, "MEMBER_INSTANCE": "", "MEMBER_SESSION_MS": "45000",
+            "MEMBER_HEARTBEAT_MS": "1000"}, lambda *_: None)
+        try:
+            wait_until(f"{group} has committed everything", lambda of=group: committed(
+                connection, of, topic, [0]) == {0: 1})
+            member.leave()
+        finally:
+            member.kill()
 
 
 SUITE.prepare = setup
@@ -136,6 +160,24 @@ def metadata_snapshots(_context):
     for file in files:
         text = dump([file], "--cluster-metadata-decoder")
         assert "SnapshotHeader" in text and "SnapshotFooter" in text, text[:300]
+
+
+@SUITE.case
+def group_records(context):
+    """__consumer_offsets: every record decodes, and the groups' metadata, members and offsets are among them."""
+    files = sorted(file for file in STATE["broker"].data.glob("__consumer_offsets-*/*.log") if file.stat().st_size)
+    text = dump(files, "--offsets-decoder")
+    records = [line for line in text.splitlines() if line.startswith("| offset: ")]
+    assert records and all(' key: {"type":"' in line for line in records), text[:500]
+    for group in STATE["groups"].values():
+        last = [line for line in records if f'"group":"{group}"' in line and '"topic":' in line][-1]
+        assert '"offset":1,' in last, last
+    classic = [line for line in records if f'"group":"{STATE["groups"]["classic"]}"' in line]
+    assert any('"protocolType":"consumer"' in line for line in classic), classic[:3]
+    modern = [line for line in text.splitlines() if f'"groupId":"{STATE["groups"]["consumer"]}"' in line]
+    kinds = {re.search(r'"type":"(\d+)"', line)[1] for line in modern}
+    # Group and member metadata, target and current assignment of KIP-848.
+    assert {"3", "5", "6", "7", "8"} <= kinds, kinds
 
 
 @SUITE.case
