@@ -200,19 +200,52 @@ INIT_PRODUCER_ID = Api("InitProducerId", 22, 2, [
     ("throttle_time_ms", "int32"), ("error_code", "int16"), ("producer_id", "int64"), ("producer_epoch", "int16"),
 ])
 
-OFFSET_FOR_LEADER_EPOCH = Api("OffsetForLeaderEpoch", 23, 4, [
-    ("replica_id", "int32", 3),
+ADD_PARTITIONS_TO_TXN = Api("AddPartitionsToTxn", 24, 3, [
+    ("transactions", [
+        ("transactional_id", "string"), ("producer_id", "int64"), ("producer_epoch", "int16"), ("verify_only", "bool"),
+        ("topics", [("name", "string"), ("partitions", "int32_array")]),
+    ], 4),
+    ("transactional_id", "string", 0, 3), ("producer_id", "int64", 0, 3), ("producer_epoch", "int16", 0, 3),
+    ("topics", [("name", "string"), ("partitions", "int32_array")], 0, 3),
+], [
+    ("throttle_time_ms", "int32"), ("error_code", "int16", 4),
+    ("results_by_transaction", [
+        ("transactional_id", "string"),
+        ("topics", [("name", "string"), ("partitions", [("index", "int32"), ("error_code", "int16")])]),
+    ], 4),
+    ("topics", [("name", "string"), ("partitions", [("index", "int32"), ("error_code", "int16")])], 0, 3),
+])
+
+ADD_OFFSETS_TO_TXN = Api("AddOffsetsToTxn", 25, 3, [
+    ("transactional_id", "string"), ("producer_id", "int64"), ("producer_epoch", "int16"), ("group_id", "string"),
+], [("throttle_time_ms", "int32"), ("error_code", "int16")])
+
+END_TXN = Api("EndTxn", 26, 3, [
+    ("transactional_id", "string"), ("producer_id", "int64"), ("producer_epoch", "int16"), ("committed", "bool"),
+], [
+    ("throttle_time_ms", "int32"), ("error_code", "int16"), ("producer_id", "int64", 5), ("producer_epoch", "int16", 5),
+])
+
+TXN_OFFSET_COMMIT = Api("TxnOffsetCommit", 28, 3, [
+    ("transactional_id", "string"), ("group_id", "string"), ("producer_id", "int64"), ("producer_epoch", "int16"),
+    ("generation_id", "int32", 3), ("member_id", "string", 3), ("group_instance_id", "nullable_string", 3),
     ("topics", [
-        ("topic", "string"),
-        ("partitions", [("partition", "int32"), ("current_leader_epoch", "int32", 2), ("leader_epoch", "int32")]),
+        ("name", "string"),
+        ("partitions", [
+            ("index", "int32"), ("offset", "int64"), ("leader_epoch", "int32", 2), ("metadata", "nullable_string"),
+        ]),
     ]),
 ], [
-    ("throttle_time_ms", "int32", 2),
-    ("topics", [
-        ("topic", "string"),
-        ("partitions", [
-            ("error_code", "int16"), ("partition", "int32"), ("leader_epoch", "int32", 1), ("end_offset", "int64"),
-        ]),
+    ("throttle_time_ms", "int32"),
+    ("topics", [("name", "string"), ("partitions", [("index", "int32"), ("error_code", "int16")])]),
+])
+
+DESCRIBE_TRANSACTIONS = Api("DescribeTransactions", 65, 0, [("transactional_ids", "string_array")], [
+    ("throttle_time_ms", "int32"),
+    ("transaction_states", [
+        ("error_code", "int16"), ("transactional_id", "string"), ("transaction_state", "string"),
+        ("transaction_timeout_ms", "int32"), ("transaction_start_time_ms", "int64"), ("producer_id", "int64"),
+        ("producer_epoch", "int16"), ("topics", [("topic", "string"), ("partitions", "int32_array")]),
     ]),
 ])
 

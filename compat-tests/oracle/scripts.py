@@ -354,22 +354,6 @@ def with_max_timestamp(raw, latest):
     return raw[:17] + struct.pack(">I", crc32c(covered)) + covered
 
 
-def offset_for_leader_epoch(recorder):
-    """Known, future and no epochs, of a log with and without records, right and wrong current epochs."""
-    name, empty = create(recorder, "epochs"), create(recorder, "epochs-empty")
-    session.produce(recorder.connection, name, batch([b"a", b"b"], timestamp=recorder.now_ms))
-    for version in range(2, 5):
-        for what, topic, partition, current, epoch in [
-                ("own", name, 0, 0, 0), ("own, no current epoch", name, 0, -1, 0), ("none", name, 0, 0, -1),
-                ("future", name, 0, 0, 1), ("far future", name, 0, -1, 2**31 - 1), ("negative", name, 0, 0, -5),
-                ("unknown current epoch", name, 0, 7, 0), ("empty", empty, 0, 0, 0), ("empty, future", empty, 0, 0, 3),
-                ("unknown partition", name, 9, -1, 0), ("unknown topic", recorder.name("unknown"), 0, -1, 0)]:
-            recorder.call(what, schema.OFFSET_FOR_LEADER_EPOCH, version, {"replica_id": -1, "topics": [
-                {"topic": topic, "partitions": [
-                    {"partition": partition, "current_leader_epoch": current, "leader_epoch": epoch}]}]})
-        recorder.call("no topics", schema.OFFSET_FOR_LEADER_EPOCH, version, {"replica_id": -1, "topics": []})
-
-
 def init_producer_id(recorder):
     """Without a transactional id, in every version."""
     for version in range(6):
@@ -382,6 +366,170 @@ def init_producer_id(recorder):
         ask("with an id", producer=5, epoch=1)
         ask("id without epoch", producer=5)
         ask("epoch without id", epoch=5)
+
+
+class Transactional:
+    """A transactional producer whose every request is recorded."""
+
+    def __init__(self, recorder, name, end_version):
+        self.recorder, self.id, self.end_version = recorder, recorder.name(name), end_version
+        connection = recorder.connection
+        find = {"key": self.id, "key_type": 1, "coordinator_keys": [self.id]}
+        deadline = time.monotonic() + 30
+        while True:
+            answer = connection.call(schema.FIND_COORDINATOR, 3, find)
+            if answer["error_code"] == 0 and self.state(15) is not None or time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+        self.producer, self.epoch, self.sequences = -1, -1, {}
+
+    def state(self, not_yet):
+        """The state of the transaction; None while the coordinator answers `not_yet` or is being loaded."""
+        found = self.recorder.connection.call(schema.DESCRIBE_TRANSACTIONS, 0, {"transactional_ids": [self.id]})
+        found = found["transaction_states"][0]
+        return None if found["error_code"] in (14, 15, 16, not_yet) else found["transaction_state"]
+
+    def settle(self):
+        """Apache Kafka answers EndTxn before the markers are written."""
+        deadline = time.monotonic() + 30
+        while (self.state(15) or "").startswith("Prepare") and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    def init(self, what, version=4, producer=-1, epoch=-1, timeout=60000, keep=True):
+        answer = self.recorder.call(what, schema.INIT_PRODUCER_ID, version, {
+            "transactional_id": self.id, "transaction_timeout_ms": timeout, "producer_id": producer,
+            "producer_epoch": epoch})
+        if keep and answer and answer["error_code"] == 0:
+            self.producer, self.epoch, self.sequences = answer["producer_id"], answer["producer_epoch"], {}
+        self.settle()
+
+    def named(self, off):
+        return {"transactional_id": self.id, "producer_id": self.producer, "producer_epoch": self.epoch + off}
+
+    def add(self, what, *topics, version=3, off=0):
+        self.recorder.call(what, schema.ADD_PARTITIONS_TO_TXN, version, {
+            **self.named(off), "topics": [{"name": name, "partitions": partitions} for name, partitions in topics]})
+
+    def write(self, what, topic, version, off=0):
+        sequence = self.sequences.get(topic, 0)
+        body = session.produce_body(topic, batch([b"v"], timestamp=self.recorder.now_ms, attributes=16,
+                                                 producer=(self.producer, self.epoch + off, sequence)))
+        answer = self.recorder.call(what, schema.PRODUCE, version, {**body, "transactional_id": self.id})
+        if answer and answer["topics"][0]["partitions"][0]["error_code"] == 0:
+            self.sequences[topic] = sequence + 1
+
+    def add_offsets(self, what, group, version=3, off=0):
+        self.recorder.call(what, schema.ADD_OFFSETS_TO_TXN, version, {**self.named(off), "group_id": group})
+
+    def commit_offset(self, what, group, topic, version, off=0, **member):
+        body = {**self.named(off), "group_id": group, "generation_id": -1, "member_id": "", "group_instance_id": None,
+                "topics": [{"name": topic, "partitions": [
+                    {"index": 0, "offset": 5, "leader_epoch": -1, "metadata": "m"}]}]}
+        self.recorder.call(what, schema.TXN_OFFSET_COMMIT, version, {**body, **member})
+
+    def end(self, what, committed, off=0, version=None):
+        version = self.end_version if version is None else version
+        answer = self.recorder.call(what, schema.END_TXN, version, {**self.named(off), "committed": committed})
+        self.settle()
+        if version >= 5 and answer and answer["error_code"] == 0:
+            self.producer, self.epoch, self.sequences = answer["producer_id"], answer["producer_epoch"], {}
+
+
+def find_group(recorder, group):
+    """Until the group's coordinator is there."""
+    deadline = time.monotonic() + 30
+    body = {"key": group, "key_type": 0, "coordinator_keys": [group]}
+    while recorder.connection.call(schema.FIND_COORDINATOR, 3, body)["error_code"] and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def transactions_version_1(recorder):
+    """What a producer without epoch bumps may do and may not, in every version of its requests."""
+    topic, group = create(recorder, "transactional", partitions=2), recorder.name("group")
+    find_group(recorder, group)
+    for version in range(5):
+        one = Transactional(recorder, f"id-{version}", version)
+        one.init(f"{version} begins", version)
+        one.end(f"{version} commits nothing", True)
+        one.end(f"{version} aborts nothing", False)
+        one.write(f"{version} writes without a word, 10", topic, 10)
+        one.write(f"{version} writes without a word, 11", topic, 11)
+        one.add(f"{version} adds", (topic, [0]), version=min(version, 3))
+        one.add(f"{version} adds again", (topic, [0, 1]), version=min(version, 3))
+        one.add(f"{version} adds the unknown", (topic, [0, 7]), (recorder.name("unknown"), [0]), version=min(version, 3))
+        one.write(f"{version} writes", topic, 9)
+        one.add(f"{version} adds with an old epoch", (topic, [0]), version=min(version, 3), off=-1)
+        one.add(f"{version} adds with a later epoch", (topic, [0]), version=min(version, 3), off=1)
+        one.write(f"{version} writes with a later epoch", topic, 11, off=1)
+        one.add_offsets(f"{version} adds offsets", group, version)
+        one.commit_offset(f"{version} commits an offset", group, topic, version)
+        one.commit_offset(f"{version} commits an offset with an old epoch", group, topic, version, off=-1)
+        one.end(f"{version} ends with an old epoch", True, off=-1)
+        one.end(f"{version} ends with a later epoch", True, off=1)
+        one.end(f"{version} commits", True)
+        one.end(f"{version} commits again", True)
+        one.end(f"{version} aborts afterwards", False)
+        one.write(f"{version} writes afterwards", topic, 11)
+        one.commit_offset(f"{version} commits an offset afterwards", group, topic, version)
+        one.add(f"{version} adds for the next", (topic, [1]), version=min(version, 3))
+        one.end(f"{version} aborts", False)
+        one.end(f"{version} aborts again", False)
+        one.end(f"{version} commits what is aborted", True)
+        old = (one.producer, one.epoch)
+        if version >= 3:
+            one.init(f"{version} begins anew by name", version, *old)
+            one.init(f"{version} begins anew by name, again", version, *old)
+        one.init(f"{version} is replaced", version)
+        if version >= 3:
+            one.init(f"{version} old one by name", version, *old, keep=False)
+            one.init(f"{version} other id by name", version, old[0] + 1000, old[1], keep=False)
+            one.init(f"{version} id without epoch", version, old[0], keep=False)
+        one.end(f"{version} the old one commits", True, off=-1)
+        one.producer += 1000
+        one.end(f"{version} another id commits", True)
+        one.add(f"{version} another id adds", (topic, [0]), version=min(version, 3))
+        one.write(f"{version} another id writes", topic, 11)
+    limits = Transactional(recorder, "limits", 4)
+    for timeout in (0, -1, 900000, 900001):
+        limits.init(f"timeout {timeout}", 4, timeout=timeout, keep=False)
+    limits.id = recorder.name("nobody")
+    limits.end("nobody commits", True)
+    limits.id = ""
+    limits.init("empty id", 4)
+    limits.end("empty id commits", True)
+    limits.add("empty id adds", (topic, [0]))
+
+
+def transactions_version_2(recorder):
+    """What a producer with an epoch for every transaction may do and may not (KIP-890)."""
+    topic, group = create(recorder, "bumped", partitions=2), recorder.name("group")
+    find_group(recorder, group)
+    one = Transactional(recorder, "bumped", 5)
+    one.init("begins", 5)
+    one.end("commits nothing", True)
+    one.end("aborts nothing", False)
+    one.write("writes", topic, 12)
+    one.commit_offset("commits an offset", group, topic, 5)
+    one.end("commits", True)
+    one.end("commits again", True, off=-1)
+    one.end("aborts what is committed", False, off=-1)
+    one.write("writes with the old epoch", topic, 12, off=-1)
+    one.commit_offset("commits an offset with the old epoch", group, topic, 5, off=-1)
+    one.write("writes the next", topic, 12)
+    one.end("ends with a later epoch", True, off=1)
+    one.end("aborts", False)
+    one.end("aborts again", False, off=-1)
+    one.end("commits what is aborted", True, off=-1)
+    one.end("aborts nothing once more", False)
+    one.end("commits nothing once more", True)
+    one.write("writes before it is replaced", topic, 12)
+    old = (one.producer, one.epoch)
+    one.init("is replaced", 5)
+    one.init("is replaced indeed", 5)
+    one.init("old one by name", 5, *old, keep=False)
+    one.end("the old one commits", True, off=-1)
+    recorder.call("described", schema.DESCRIBE_TRANSACTIONS, 0, {
+        "transactional_ids": [one.id, recorder.name("nobody"), ""]})
 
 
 def describe_configs(recorder):
@@ -589,6 +737,7 @@ def describe_log_dirs(recorder):
 
 
 SCRIPTS = [api_versions, metadata, create_topics, delete_topics, create_partitions, produce, produce_by_topic_config,
-           idempotence, fetch, fetch_sessions, list_offsets, offset_for_leader_epoch, init_producer_id, describe_configs,
+           idempotence, fetch, fetch_sessions, list_offsets, init_producer_id,
+           transactions_version_1, transactions_version_2, describe_configs,
            incremental_alter_configs, alter_configs, partitions_and_leaders, others,
            delete_records, describe_log_dirs]

@@ -212,7 +212,7 @@ impl TopicProduce<'_> {
         &self,
         partition: &'p Partition,
         header: &BatchHeader,
-    ) -> Result<Leave<'p>, ResponseError> {
+    ) -> Result<Leave<'p>, Failure> {
         // Nobody may use an id that was not given.
         let transactional_id = self
             .transactional_id
@@ -228,11 +228,12 @@ impl TopicProduce<'_> {
         };
         let leave = transaction_request::leave(self.broker, partition, speaker, joining).await;
         leave.map_err(|error| match error {
-            error if is_passing(error) => ResponseError::NotEnoughReplicas,
-            ResponseError::TransactionAbortable if self.version < ABORTABLE_FROM => {
-                ResponseError::InvalidTxnState
-            }
-            error => error,
+            error if is_passing(error) => ResponseError::NotEnoughReplicas.into(),
+            ResponseError::TransactionAbortable if self.version < ABORTABLE_FROM => Failure {
+                message: Some("the partition was not added to the transaction".to_owned()),
+                ..ResponseError::InvalidTxnState.into()
+            },
+            error => error.into(),
         })
     }
 
