@@ -15,6 +15,7 @@ use oracle::{Bench, LIMITS, config, view};
 
 mod crash;
 mod oracle;
+mod speed;
 
 const DIR: &str = "/data";
 
