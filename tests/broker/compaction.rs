@@ -63,10 +63,16 @@ async fn read(client: &mut Client) -> (Table, usize) {
             }
             let batch: Bytes = records.split_to(size);
             next = header.next_offset().0;
-            let mut reader = RecordReader::new(&header, &batch[HEADER_LEN..], 1 << 20).unwrap();
-            while let Some(record) = reader.next().unwrap() {
-                let text = |bytes: Option<&[u8]>| String::from_utf8(bytes.unwrap().to_vec());
-                table.insert(text(record.key).unwrap(), text(record.value).unwrap());
+            let mut reader = RecordReader::new(&header, &batch[HEADER_LEN..], 1 << 20)
+                .expect("a batch of the log");
+            while let Some(record) = reader.next().expect("a whole record") {
+                let text = |bytes: Option<&[u8]>| {
+                    String::from_utf8(bytes.expect("keys and values").to_vec())
+                };
+                table.insert(
+                    text(record.key).expect("UTF-8"),
+                    text(record.value).expect("UTF-8"),
+                );
                 count += 1;
             }
         }
