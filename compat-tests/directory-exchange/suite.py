@@ -2,17 +2,23 @@
 
 One broker writes, stops cleanly, and the other opens the same directory: every record, offset, timestamp,
 config, topic id and the state of an idempotent producer must be there; then that one writes, and so on.
+Groups of both protocols live through all turns: in each, a member reads exactly what is new since its
+group's last commit, under the other broker.
 """
 
 import hashlib
 import time
 from dataclasses import dataclass
 
-from harness import kcat, schema, session, wire
+from harness import kcat, schema, session, tools, wire
 from harness.batch import batch
 from harness.broker import ApacheKafka
 from harness.corpus import corpus
+from harness.group import wait_until
+from harness.ledger import Ledger, value_of
+from harness.member import Member
 from harness.suite import CODECS, Skip, Suite
+from harness.traffic import committed
 
 SUITE = Suite("directory-exchange", "Apache Kafka 4.1.2", quick=False)
 SUITES = [SUITE]
@@ -36,6 +42,58 @@ class Producer:
             [b"%d" % sequence], timestamp=int(time.time() * 1000), producer=(*self.identity, sequence)))
         session.ok(f"Produce with sequence {sequence}", answer["error_code"])
         return answer["base_offset"]
+
+
+class Group:
+    """A group that lives longer than each broker, on a topic of its own."""
+
+    PARTITIONS, RECORDS_A_TURN = 3, 7
+
+    def __init__(self, name, protocol, instance=""):
+        self.name, self.protocol, self.instance = name, protocol, instance
+        self.ledger = Ledger(self.PARTITIONS)
+
+    def turn(self, context, connection, bootstrap, number):
+        """More records, and a member that reads exactly these."""
+        if number == 0:
+            session.create_topic(connection, self.name, partitions=self.PARTITIONS)
+        session.find_coordinator(connection, self.name)
+        known = dict(self.ledger.committed)
+        wait_until(f"{self.name} has its offsets in turn {number}", lambda: committed(
+            connection, self.name, self.name, range(self.PARTITIONS)) == (known if number else dict.fromkeys(known, -1)))
+        for partition, first in self.ledger.produced.items():
+            values = [value_of(partition, first + i).encode() for i in range(self.RECORDS_A_TURN)]
+            body = session.produce_body(self.name, batch(values, timestamp=int(time.time() * 1000)), partition=partition)
+            answer = connection.call(schema.PRODUCE, 7, body)["topics"][0]["partitions"][0]
+            session.ok("Produce", answer["error_code"])
+            self.ledger.produced[partition] += self.RECORDS_A_TURN
+        member = self.member(context, bootstrap)
+        try:
+            wait_until(f"{self.name} has read turn {number}", lambda: self.settled(connection, member))
+            member.leave()
+        finally:
+            member.kill()
+        self.ledger.gone("member")
+        assert not self.ledger.faults, f"{self.name}, turn {number}: {self.ledger.faults[:3]}"
+
+    def member(self, context, bootstrap):
+        folder = tools.ROOT / "confluent-kafka"
+
+        def hear(member, line):
+            if not self.ledger.member_line(member, line.split()):
+                context.note(f"{self.name}: {line}")
+        return Member("member", [tools.python(folder), folder / "member.py"], {
+            "MEMBER_BOOTSTRAP": bootstrap, "MEMBER_TOPIC": self.name, "MEMBER_GROUP": self.name,
+            "MEMBER_PROTOCOL": self.protocol, "MEMBER_INSTANCE": self.instance,
+            "MEMBER_SESSION_MS": "45000", "MEMBER_HEARTBEAT_MS": "1000"}, hear)
+
+    def settled(self, connection, member):
+        assert member.running(), f"{self.name}: the member ended by itself"
+        offsets = committed(connection, self.name, self.name, range(self.PARTITIONS))
+        member.hear_all()
+        if offsets is not None:
+            self.ledger.committed_now(offsets)
+        return self.ledger.settled()
 
 
 def inventory(connection, bootstrap):
@@ -115,6 +173,8 @@ def exchange(context, first, second):
     """Five turns on one directory: first, second, first, second, first."""
     second.data = first.data
     producer, before, known_ids = None, None, set()
+    groups = [Group(context.topic("classic"), "classic"), Group(context.topic("static"), "classic", "one"),
+              Group(context.topic("modern"), "consumer")]
     for turn in range(5):
         broker = (first, second)[turn % 2].start()
         try:
@@ -127,6 +187,8 @@ def exchange(context, first, second):
                 else:
                     compare(before, inventory(connection, broker.bootstrap), f"turn {turn}, {broker.name}")
                     check_producer(connection, producer, known_ids)
+                for group in groups:
+                    group.turn(context, connection, broker.bootstrap, turn)
                 write(context, connection, broker.bootstrap, turn, producer)
                 before = inventory(connection, broker.bootstrap)
         except Exception:

@@ -6,7 +6,10 @@ from pathlib import Path
 
 from harness import kcat, session, tools, wire
 from harness.corpus import corpus
+from harness.group import wait_until
+from harness.member import Member
 from harness.suite import CODECS, Suite
+from harness.traffic import committed
 
 SUITE = Suite("dump-log", "Apache Kafka 4.1.2 DumpLogSegments")
 SUITES = [SUITE]
@@ -29,10 +32,31 @@ def setup(context):
             kcat.produce_file(broker.bootstrap, topic, path, codec, "-X", "batch.size=16384")
             assert session.offset_for(connection, topic, session.LATEST)[1] == lines
             STATE["topics"][topic] = lines
+        groups(context, connection, broker)
         delete = context.topic("deleted")
         session.create_topic(connection, delete, partitions=3)
         connection.call(session.schema.DELETE_TOPICS, 1, {"topic_names": [delete], "timeout_ms": 10000})
     broker.stop()
+
+
+def groups(context, connection, broker):
+    """A group of each kind that has committed."""
+    topic, folder = context.topic("small"), tools.ROOT / "confluent-kafka"
+    session.create_topic(connection, topic)
+    session.ok("Produce", session.produce(connection, topic, session.one_batch())["error_code"])
+    STATE["groups"] = {protocol: context.topic(f"{protocol}-group") for protocol in ("classic", "consumer")}
+    for protocol, group in STATE["groups"].items():
+        session.find_coordinator(connection, group)
+        member = Member(group, [tools.python(folder), folder / "member.py"], {
+            "MEMBER_BOOTSTRAP": broker.bootstrap, "MEMBER_TOPIC": topic, "MEMBER_GROUP": group,
+            "MEMBER_PROTOCOL": protocol, "MEMBER_INSTANCE": "", "MEMBER_SESSION_MS": "45000",
+            "MEMBER_HEARTBEAT_MS": "1000"}, lambda *_: None)
+        try:
+            wait_until(f"{group} has committed everything", lambda of=group: committed(
+                connection, of, topic, [0]) == {0: 1})
+            member.leave()
+        finally:
+            member.kill()
 
 
 SUITE.prepare = setup
@@ -139,6 +163,24 @@ def metadata_snapshots(_context):
 
 
 @SUITE.case
+def group_records(context):
+    """__consumer_offsets: every record decodes, and the groups' metadata, members and offsets are among them."""
+    files = sorted(file for file in STATE["broker"].data.glob("__consumer_offsets-*/*.log") if file.stat().st_size)
+    text = dump(files, "--offsets-decoder")
+    records = [line for line in text.splitlines() if line.startswith("| offset: ")]
+    assert records and all(' key: {"type":"' in line for line in records), text[:500]
+    for group in STATE["groups"].values():
+        last = [line for line in records if f'"group":"{group}"' in line and '"topic":' in line][-1]
+        assert '"offset":1,' in last, last
+    classic = [line for line in records if f'"group":"{STATE["groups"]["classic"]}"' in line]
+    assert any('"protocolType":"consumer"' in line for line in classic), classic[:3]
+    modern = [line for line in text.splitlines() if f'"groupId":"{STATE["groups"]["consumer"]}"' in line]
+    kinds = {re.search(r'"type":"(\d+)"', line)[1] for line in modern}
+    # Group and member metadata, target and current assignment of KIP-848.
+    assert {"3", "5", "6", "7", "8"} <= kinds, kinds
+
+
+@SUITE.case
 def small_files(_context):
     """The text files that Apache Kafka writes beside the logs are there, with their fields."""
     data = STATE["broker"].data
@@ -153,3 +195,17 @@ def small_files(_context):
         text = (data / name).read_text().split("\n")
         assert text[0] == "0" and int(text[1]) == len([t for t in text[2:] if t]), f"{name}: {text[:3]}"
     assert Path(data / "__cluster_metadata-0/quorum-state").read_text().startswith("{")
+
+
+@SUITE.case
+def our_own_dump(_context):
+    """`ottla log dump` prints what Apache Kafka's tool prints, line by line, and `ottla log verify` finds nothing wrong."""
+    broker = STATE["broker"]
+    for suffix in (".log", ".index", ".timeindex", ".snapshot"):
+        files = segments(suffix)
+        ours = subprocess.run([broker.binary, "log", "dump", *files], capture_output=True, text=True, check=False)
+        assert ours.returncode == 0, ours.stderr[:500]
+        for line, (kafka, own) in enumerate(zip(dump(files).splitlines(), ours.stdout.splitlines(), strict=True)):
+            assert kafka == own, f"{suffix}, line {line}: {own} where Kafka's is {kafka}"
+    checked = subprocess.run([broker.binary, "log", "verify", broker.data], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0 and "0 errors, 0 warnings" in checked.stdout, checked.stdout[-500:]

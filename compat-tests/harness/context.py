@@ -14,6 +14,7 @@ class Context:
         self.brokers, self.options = brokers, options
         self.prefix = f"ct-{uuid.uuid4().hex[:8]}"
         self.notes = []
+        self.endings = []
         self.folder = tempfile.TemporaryDirectory(prefix="compat-")
 
     def broker(self, properties=None):
@@ -50,6 +51,12 @@ class Context:
         if text.strip():
             self.notes.append(text.rstrip())
 
+    def on_close(self, action):
+        """Something to do when the suite has ended, however it did."""
+        self.endings.append(action)
+
     def close(self):
+        for action in self.endings:
+            action()
         self.brokers.close_fresh()
         self.folder.cleanup()

@@ -57,7 +57,8 @@ class Story:
         with wire.Connection(self.broker.bootstrap) as connection:
             session.create_topic(connection, self.topic, partitions=PARTITIONS)
         self.ledger, self.members, self.changed = Ledger(PARTITIONS), {}, threading.Condition()
-        self.traffic = Traffic(self.broker.bootstrap, self.topic, self.group, self.ledger, self.changed)
+        self.traffic = Traffic(self.broker.bootstrap, self.topic, self.group, self.ledger, self.changed,
+                               lambda: [member.hear_all() for member in list(self.members.values())])
 
     def start(self, name, instance=""):
         """A new member; of a static group with its instance id."""
@@ -144,6 +145,14 @@ class Story:
         self.members.clear()
         with contextlib.suppress(OSError):
             self.traffic.close()
+
+
+def wait_until(what, condition, within=WAIT_S):
+    """For what only asking again can tell: waits until the condition holds."""
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {within} s: {what}"
+        time.sleep(0.05)
 
 
 def join(story):

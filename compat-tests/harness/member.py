@@ -18,6 +18,7 @@ Lines of any other form are notes. On SIGTERM it leaves the group and ends with 
 """
 
 import os
+import select
 import signal
 import subprocess
 import threading
@@ -26,20 +27,36 @@ LEAVE_TIMEOUT_S = 20
 
 
 class Member:
-    """A running member; its lines go to `hear(member, line)` in a thread of its own."""
+    """A running member; each of its lines goes to `hear(member, line)`."""
 
     def __init__(self, name, arguments, environment, hear):
         self.name, self.hear = name, hear
         self.process = subprocess.Popen([str(word) for word in arguments], env={**os.environ, **environment},
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                        text=True, errors="replace", start_new_session=True)
+                                        start_new_session=True)
+        self.output = self.process.stdout.fileno()
+        os.set_blocking(self.output, False)
+        self.reading, self.begun, self.ended = threading.Lock(), b"", False
         self.reader = threading.Thread(target=self.listen, daemon=True)
         self.reader.start()
 
     def listen(self):
-        with self.process.stdout as lines:
-            for line in lines:
-                self.hear(self.name, line.rstrip("\n"))
+        while not self.ended:
+            select.select([self.output], [], [])
+            self.hear_all()
+
+    def hear_all(self):
+        """Hears everything that the member has printed up to now, also from another thread."""
+        with self.reading:
+            while not self.ended:
+                try:
+                    piece = os.read(self.output, 1 << 16)
+                except BlockingIOError:
+                    return
+                *lines, self.begun = (self.begun + piece).split(b"\n")
+                for line in lines:
+                    self.hear(self.name, line.decode(errors="replace"))
+                self.ended = not piece
 
     def running(self):
         return self.process.poll() is None
@@ -48,7 +65,7 @@ class Member:
         """SIGTERM, and the wait until it is gone."""
         self.process.terminate()
         code = self.process.wait(LEAVE_TIMEOUT_S)
-        self.reader.join(LEAVE_TIMEOUT_S)
+        self.close()
         assert code in (0, 143), f"{self.name} exited with {code} after SIGTERM"
 
     def kill(self):
@@ -56,4 +73,9 @@ class Member:
         if self.running():
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        self.close()
+
+    def close(self):
+        """Hears its last words."""
         self.reader.join(LEAVE_TIMEOUT_S)
+        self.process.stdout.close()

@@ -200,6 +200,22 @@ INIT_PRODUCER_ID = Api("InitProducerId", 22, 2, [
     ("throttle_time_ms", "int32"), ("error_code", "int16"), ("producer_id", "int64"), ("producer_epoch", "int16"),
 ])
 
+OFFSET_FOR_LEADER_EPOCH = Api("OffsetForLeaderEpoch", 23, 4, [
+    ("replica_id", "int32", 3),
+    ("topics", [
+        ("topic", "string"),
+        ("partitions", [("partition", "int32"), ("current_leader_epoch", "int32", 2), ("leader_epoch", "int32")]),
+    ]),
+], [
+    ("throttle_time_ms", "int32", 2),
+    ("topics", [
+        ("topic", "string"),
+        ("partitions", [
+            ("error_code", "int16"), ("partition", "int32"), ("leader_epoch", "int32", 1), ("end_offset", "int64"),
+        ]),
+    ]),
+])
+
 ADD_PARTITIONS_TO_TXN = Api("AddPartitionsToTxn", 24, 3, [
     ("transactions", [
         ("transactional_id", "string"), ("producer_id", "int64"), ("producer_epoch", "int16"), ("verify_only", "bool"),

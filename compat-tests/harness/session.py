@@ -43,6 +43,15 @@ def not_ready(connection, topic, partitions):
     return max([found["error_code"], *(partition["error_code"] for partition in listed)], key=abs)
 
 
+def find_coordinator(connection, group):
+    """Asks for a group's coordinator until there is one; the first time makes the broker create its topic."""
+    deadline = time.monotonic() + 30
+    while code := connection.call(schema.FIND_COORDINATOR, 2, {"key": group, "key_type": 0})["error_code"]:
+        if time.monotonic() > deadline:
+            ok("FindCoordinator", code)
+        time.sleep(0.05)
+
+
 def init_producer_id(connection, version):
     """`(id, epoch)` of a new idempotent producer; asks again while a starting broker has no ids yet."""
     deadline = time.monotonic() + 15

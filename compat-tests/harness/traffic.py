@@ -21,11 +21,15 @@ NO_LEADER_YET = (3, 5, 6)
 
 
 class Traffic:
-    """Produces to each partition in turn until it is closed."""
+    """Produces to each partition in turn until it is closed.
 
-    def __init__(self, bootstrap, topic, group, ledger, changed):
+    `hear_members()` makes the ledger know all that the members have printed: what they printed before a commit
+    must be known before the commit is.
+    """
+
+    def __init__(self, bootstrap, topic, group, ledger, changed, hear_members):
         self.bootstrap, self.topic, self.group = bootstrap, topic, group
-        self.ledger, self.changed = ledger, changed
+        self.ledger, self.changed, self.hear_members = ledger, changed, hear_members
         self.turn = threading.Lock()
         self.producing = self.running = True
         self.error = None
@@ -64,6 +68,7 @@ class Traffic:
         """Tells the ledger what the group has committed."""
         offsets = committed(self.connection, self.group, self.topic, self.ledger.partitions)
         if offsets is not None:
+            self.hear_members()
             with self.changed:
                 self.ledger.committed_now(offsets)
                 self.changed.notify_all()

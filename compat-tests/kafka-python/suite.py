@@ -20,4 +20,5 @@ SUITES = [
     ProgramSuite("kafka-python", "2.0.2", program("client.py"), [c for c in CLIENT_CASES if c != "idempotence"]),
     group_suite("kafka-python-group", "2.0.2", program("member.py"), static=False),
     ProgramSuite("kafka-python-3", "3.0.12", program("client.py", NEWEST), CLIENT_CASES),
+    group_suite("kafka-python-3-group", "3.0.12", program("member.py", NEWEST)),
 ]

@@ -354,6 +354,22 @@ def with_max_timestamp(raw, latest):
     return raw[:17] + struct.pack(">I", crc32c(covered)) + covered
 
 
+def offset_for_leader_epoch(recorder):
+    """Known, future and no epochs, of a log with and without records, right and wrong current epochs."""
+    name, empty = create(recorder, "epochs"), create(recorder, "epochs-empty")
+    session.produce(recorder.connection, name, batch([b"a", b"b"], timestamp=recorder.now_ms))
+    for version in range(2, 5):
+        for what, topic, partition, current, epoch in [
+                ("own", name, 0, 0, 0), ("own, no current epoch", name, 0, -1, 0), ("none", name, 0, 0, -1),
+                ("future", name, 0, 0, 1), ("far future", name, 0, -1, 2**31 - 1), ("negative", name, 0, 0, -5),
+                ("unknown current epoch", name, 0, 7, 0), ("empty", empty, 0, 0, 0), ("empty, future", empty, 0, 0, 3),
+                ("unknown partition", name, 9, -1, 0), ("unknown topic", recorder.name("unknown"), 0, -1, 0)]:
+            recorder.call(what, schema.OFFSET_FOR_LEADER_EPOCH, version, {"replica_id": -1, "topics": [
+                {"topic": topic, "partitions": [
+                    {"partition": partition, "current_leader_epoch": current, "leader_epoch": epoch}]}]})
+        recorder.call("no topics", schema.OFFSET_FOR_LEADER_EPOCH, version, {"replica_id": -1, "topics": []})
+
+
 def init_producer_id(recorder):
     """Without a transactional id, in every version."""
     for version in range(6):
@@ -737,7 +753,7 @@ def describe_log_dirs(recorder):
 
 
 SCRIPTS = [api_versions, metadata, create_topics, delete_topics, create_partitions, produce, produce_by_topic_config,
-           idempotence, fetch, fetch_sessions, list_offsets, init_producer_id,
+           idempotence, fetch, fetch_sessions, list_offsets, offset_for_leader_epoch, init_producer_id,
            transactions_version_1, transactions_version_2, describe_configs,
            incremental_alter_configs, alter_configs, partitions_and_leaders, others,
            delete_records, describe_log_dirs]

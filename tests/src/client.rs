@@ -14,6 +14,9 @@ use ottla_protocol::messages::incremental_alter_configs_request::{
 };
 use ottla_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use ottla_protocol::messages::list_offsets_response::ListOffsetsPartitionResponse;
+use ottla_protocol::messages::offset_for_leader_epoch_request::{
+    OffsetForLeaderPartition, OffsetForLeaderTopic,
+};
 use ottla_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use ottla_protocol::messages::produce_response::PartitionProduceResponse;
 use ottla_protocol::messages::*;
@@ -203,6 +206,30 @@ impl Client {
             .with_topics(vec![topic]);
         let mut response = self.call(9, &request).await;
         response.topics.remove(0).partitions.remove(0)
+    }
+
+    /// Error code, epoch and offset that OffsetForLeaderEpoch answers for `epoch`, asked by a client that takes
+    /// `current` for the leader's.
+    pub async fn epoch_end(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        current: i32,
+        epoch: i32,
+    ) -> (i16, i32, i64) {
+        let query = OffsetForLeaderPartition::default()
+            .with_partition(partition)
+            .with_current_leader_epoch(current)
+            .with_leader_epoch(epoch);
+        let topic = OffsetForLeaderTopic::default()
+            .with_topic(topic_name(topic))
+            .with_partitions(vec![query]);
+        let request = OffsetForLeaderEpochRequest::default()
+            .with_replica_id((-1).into())
+            .with_topics(vec![topic]);
+        let response = self.call(4, &request).await;
+        let found = &response.topics[0].partitions[0];
+        (found.error_code, found.leader_epoch, found.end_offset)
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) enum Path {
     Startup,
     /// Many consumer groups, and a large one.
     Groups,
+    /// A tailing consumer beside one that reads from the disk.
+    Cold,
     /// Time to start on a used data directory.
     Recovery,
     /// A stock librdkafka producer.

@@ -10,6 +10,7 @@ mod batch;
 mod case;
 mod client;
 mod clock;
+mod cold;
 mod consume;
 mod drive;
 mod durability;
@@ -199,6 +200,11 @@ fn measure(args: &RunArgs, lab: &Lab, program: Option<&std::path::Path>) -> Resu
     } else {
         Vec::new()
     };
+    let cold = if wanted(Path::Cold) {
+        cold::Topics::create(lab)?
+    } else {
+        None
+    };
     let mut cases: Vec<Case<'_>> = consume::cases(lab, &sets, name);
     if wanted(Path::Produce) {
         cases.extend(produce::cases(lab, name)?);
@@ -215,6 +221,7 @@ fn measure(args: &RunArgs, lab: &Lab, program: Option<&std::path::Path>) -> Resu
     if let Some(program) = program.filter(|_| wanted(Path::Groups)) {
         cases.extend(groups::cases(program, &lab.placement, &lab.scratch));
     }
+    cases.extend(cold.iter().flat_map(|topics| cold::cases(lab, topics)));
     if let Some(program) = program.filter(|_| wanted(Path::Recovery)) {
         let (placement, extent) = (&lab.placement, &lab.extent);
         cases.extend(recovery::cases(program, placement, &lab.scratch, extent));

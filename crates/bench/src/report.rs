@@ -16,6 +16,7 @@ pub(crate) fn tables(outcomes: &[Outcome]) -> String {
         Path::Latency,
         Path::Startup,
         Path::Groups,
+        Path::Cold,
         Path::Recovery,
         Path::Librdkafka,
     ];
@@ -96,6 +97,20 @@ fn heading(path: Path) -> (&'static str, Vec<&'static str>) {
                 "p99 us",
                 "CPU us/req",
                 "req/s",
+                "target",
+                "",
+            ],
+        ),
+        Path::Cold => (
+            "TAIL BESIDE A BACKFILL (record sent to fetch answered; page cache afterwards)",
+            vec![
+                "case",
+                "side",
+                "p50 us",
+                "p99 us",
+                "MB/s",
+                "evicted %",
+                "cached %",
                 "target",
                 "",
             ],
@@ -208,6 +223,15 @@ fn figures(outcome: &Outcome, side: usize, samples: &[Sample]) -> Vec<String> {
         ]
         .map(|metric| format!("{:.1}", figure(metric)))
         .into(),
+        Path::Cold => [
+            Metric::P50,
+            Metric::P99,
+            Metric::Throughput,
+            Metric::HotEvicted,
+            Metric::ColdResident,
+        ]
+        .map(|metric| format!("{:.1}", figure(metric)))
+        .into(),
         Path::Startup | Path::Groups | Path::Recovery => [
             Metric::Millis,
             Metric::CpuPerRequest,
@@ -267,6 +291,8 @@ fn words(target: &Target) -> String {
                 Metric::Millis => "ms",
                 Metric::Rss => "MiB RSS",
                 Metric::RssAnonymous => "MiB anonymous",
+                Metric::HotEvicted => "% of the tail evicted",
+                Metric::ColdResident => "% of the backfill cached",
             };
             format!("<= {limit} {unit}")
         }

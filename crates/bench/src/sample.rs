@@ -25,6 +25,10 @@ pub(crate) struct Sample {
     pub(crate) rss: u64,
     /// The part of it that belongs to no file, bytes.
     pub(crate) rss_anonymous: u64,
+    /// Percentage of the tail's file that has left the page cache.
+    pub(crate) hot_evicted: f64,
+    /// Percentage of the file read from the disk that is in the page cache afterwards.
+    pub(crate) cold_resident: f64,
 }
 
 /// A figure read off a sample.
@@ -48,6 +52,10 @@ pub(crate) enum Metric {
     Rss,
     /// Resident anonymous memory, MiB.
     RssAnonymous,
+    /// Percentage of the tail's file that has left the page cache.
+    HotEvicted,
+    /// Percentage of the file read from the disk that is in the page cache afterwards.
+    ColdResident,
 }
 
 impl Sample {
@@ -64,6 +72,8 @@ impl Sample {
             Metric::Millis => self.wall.as_secs_f64() * 1e3,
             Metric::Rss => self.rss as f64 / f64::from(1 << 20),
             Metric::RssAnonymous => self.rss_anonymous as f64 / f64::from(1 << 20),
+            Metric::HotEvicted => self.hot_evicted,
+            Metric::ColdResident => self.cold_resident,
         }
     }
 }

@@ -55,6 +55,7 @@ pub mod nodes;
 pub mod offset_commit;
 pub mod offset_delete;
 pub mod offset_fetch;
+pub mod offset_for_leader_epoch;
 mod partition_view;
 pub mod produce;
 mod response_errors;
@@ -172,6 +173,7 @@ pub static APIS: &[Api] = &[
     api::<delete_topics::DeleteTopics>(ApiKey::DeleteTopics),
     api::<delete_records::DeleteRecords>(ApiKey::DeleteRecords),
     api::<init_producer_id::InitProducerId>(ApiKey::InitProducerId),
+    api::<offset_for_leader_epoch::OffsetForLeaderEpoch>(ApiKey::OffsetForLeaderEpoch),
     api::<add_partitions_to_txn::AddPartitionsToTxn>(ApiKey::AddPartitionsToTxn),
     api::<add_offsets_to_txn::AddOffsetsToTxn>(ApiKey::AddOffsetsToTxn),
     api::<end_txn::EndTxn>(ApiKey::EndTxn),

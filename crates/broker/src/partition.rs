@@ -25,6 +25,7 @@ use crate::partition::waiters::Waiters;
 pub mod disk_space;
 pub mod flusher;
 pub mod group_commit;
+mod load_progress;
 pub mod log_dirs;
 pub mod manager;
 mod producers;

@@ -130,7 +130,7 @@ impl LeaderEpochs {
     /// latest. `None` when `epoch` is unknown: later than all, or none at all. An epoch earlier than all is answered with
     /// itself and the start of the first one, for its records are gone.
     pub fn end_offset(&self, epoch: LeaderEpoch, log_end: Offset) -> Option<(LeaderEpoch, Offset)> {
-        if epoch.0 < 0 {
+        if epoch == LeaderEpoch::NONE {
             return None;
         }
         if self.latest()?.epoch == epoch {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use ottla_protocol::ResponseError;
@@ -21,6 +21,7 @@ use crate::metadata::image::{ConfigResource, MetadataImage, PartitionRegistratio
 use crate::metadata::publisher::MetadataPublisher;
 use crate::partition::Partition;
 use crate::partition::flusher::Flusher;
+use crate::partition::load_progress;
 use crate::partition::log_dirs::{Fatal, LogDirs};
 use crate::partition::topic_rules::TopicRules;
 use crate::telemetry::{Telemetry, TopicCounters};
@@ -123,10 +124,14 @@ impl PartitionManager {
     ) -> io::Result<Self> {
         let threads =
             usize::try_from(config.log.num_recovery_threads_per_data_dir).unwrap_or(1) * dirs.len();
+        let begun = AtomicUsize::new(0);
         let decide = |partition: &TopicPartition, id: Option<TopicId>| {
+            begun.fetch_add(1, Ordering::Relaxed);
             disposition(&config, image, partition, id)
         };
-        let (logs, loaded) = LogManager::open(fs, dirs, &decide, threads, clock.now())?;
+        let now = clock.now();
+        let open = || LogManager::open(fs, dirs, &decide, threads, now);
+        let (logs, loaded) = load_progress::told(&begun, image.topics.partition_count(), open)?;
         report(&loaded);
         let flush_threads = usize::try_from(config.ottla.ottla_flush_threads).unwrap_or(1);
         let flusher = Flusher::start(flush_threads, Arc::clone(&clock))?;
