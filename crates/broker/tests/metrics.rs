@@ -9,10 +9,14 @@ use ottla_protocol::api as wire;
 use ottla_protocol::ids::Timestamp;
 use ottla_protocol::kafka_protocol::protocol::{Request, StrBytes};
 use ottla_protocol::messages::create_topics_request::CreatableTopic;
+use ottla_protocol::messages::delete_records_request::{
+    DeleteRecordsPartition, DeleteRecordsTopic,
+};
 use ottla_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use ottla_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use ottla_protocol::messages::{
-    CreateTopicsRequest, FetchRequest, MetadataRequest, ProduceRequest, TopicName,
+    CreateTopicsRequest, DeleteRecordsRequest, FetchRequest, MetadataRequest, ProduceRequest,
+    TopicName,
 };
 use ottla_protocol::record::BatchBuilder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -100,6 +104,13 @@ async fn what_a_client_does_is_counted() {
     call(&mut stream, 12, &fetch(3, 1)).await;
     call(&mut stream, 12, &fetch(99, 0)).await;
 
+    let everything = DeleteRecordsPartition::default().with_offset(-1);
+    let topic = DeleteRecordsTopic::default()
+        .with_name(topic("t"))
+        .with_partitions(vec![everything]);
+    let delete = DeleteRecordsRequest::default().with_topics(vec![topic]);
+    call(&mut stream, 2, &delete).await;
+
     // A request is counted after its response has been sent, so before the next one of the connection is read.
     call(&mut stream, 9, &MetadataRequest::default()).await;
 
@@ -122,6 +133,10 @@ async fn what_a_client_does_is_counted() {
         "kafka_network_requestmetrics_errors_total{request=\"Fetch\",error=\"OFFSET_OUT_OF_RANGE\"} 1",
         "kafka_network_requestmetrics_errors_total{request=\"CreateTopics\",error=\"NONE\"} 1",
         "kafka_log_log_logendoffset{topic=\"t\",partition=\"0\"} 3",
+        "kafka_log_log_logstartoffset{topic=\"t\",partition=\"0\"} 3",
+        "kafka_log_log_numlogsegments{topic=\"t\",partition=\"0\"} 1",
+        &format!("kafka_log_log_size{{topic=\"t\",partition=\"0\"}} {size}"),
+        "kafka_network_requestmetrics_errors_total{request=\"DeleteRecords\",error=\"NONE\"} 1",
         "kafka_topic_partition_leader{topic=\"t\",partition=\"0\"} 1",
         "kafka_controller_kafkacontroller_globaltopiccount 1",
         "kafka_server_replicamanager_underminisrpartitioncount 0",

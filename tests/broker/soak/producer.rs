@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use ottla_protocol::api as wire;
 use ottla_protocol::compression::Codec;
 use ottla_protocol::ids::{ProducerEpoch, ProducerId, Sequence, Timestamp};
+use ottla_protocol::messages::produce_response::PartitionProduceResponse;
 use ottla_protocol::messages::{InitProducerIdRequest, ProduceRequest};
 use ottla_protocol::record::BatchBuilder;
 use ottla_tests::client::produce_request;
@@ -124,21 +125,23 @@ impl Producer {
             };
             let (_, answer) = wire::decode_response::<ProduceRequest>(&mut answer, 9).unwrap();
             let answer = &answer.responses[0].partition_responses[0];
-            self.acknowledge(answer.error_code, answer.base_offset);
+            self.acknowledge(answer);
             sent -= 1;
             acknowledged.fetch_add(1, Ordering::Relaxed);
             progress.notify_one();
         }
     }
 
-    fn acknowledge(&mut self, code: i16, base_offset: i64) {
+    fn acknowledge(&mut self, answer: &PartitionProduceResponse) {
+        let (code, base_offset) = (answer.error_code, answer.base_offset);
         let batch = self.unacknowledged.pop_front().expect("a batch was sent");
         assert!(
             code == 0 || code == DUPLICATE_SEQUENCE,
-            "producer {} of {:?}, record {}: error {code}",
+            "producer {} of {:?}, record {}: error {code} {:?}",
             self.number,
             self.kind,
-            batch.first
+            batch.first,
+            answer.error_message
         );
         assert_eq!(batch.first, self.offsets.len() as i64);
         let known = code == 0 && base_offset >= 0;

@@ -135,8 +135,10 @@ impl Rebuild<'_> {
 /// How many index entries before a snapshot the log is searched from for batches that a producer may send again. The
 /// walk reads about once per entry, whatever the size of the batches, and there may be ten thousand logs.
 const RECALL_ENTRIES: u32 = 64;
-/// How many segments that have fewer entries are searched.
+/// How many segments that have fewer entries are searched at least, and as many more as it takes for this many batches:
+/// segments may be so small that the five batches lie in as many of them.
 const RECALL_SEGMENTS: usize = 4;
+const RECALL_BATCHES: usize = 64;
 
 impl Rebuild<'_> {
     /// A snapshot names only the last batch of each producer, but a producer may have five under way at a stop and
@@ -146,13 +148,20 @@ impl Rebuild<'_> {
             return Ok(());
         }
         let below = self.segments.partition_point(|s| s.base() < state.end());
-        for segment in self.segments[..below].iter().rev().take(RECALL_SEGMENTS) {
+        let mut seen = 0;
+        let newest_first = self.segments[..below].iter().rev().take(RECALL_BATCHES);
+        for (count, segment) in newest_first.enumerate() {
+            if count >= RECALL_SEGMENTS && seen >= RECALL_BATCHES {
+                break;
+            }
             let at_end = segment.find(state.end(), segment.size())?;
             let end = at_end.map_or(u64::from(segment.size()), |batch| batch.position);
             // Positions in a segment are 31 bits wide.
             let index = &segment.offset_index;
             let from = index.position_before(end as u32, RECALL_ENTRIES)?;
-            state.recall(&producer_batches(segment, from, end)?);
+            let batches = producer_batches(segment, from, end)?;
+            state.recall(&batches);
+            seen += batches.len();
             if from > 0 {
                 break;
             }

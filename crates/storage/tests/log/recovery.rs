@@ -480,3 +480,34 @@ fn a_log_that_ends_below_its_start_begins_anew_there() {
     );
     assert_eq!(log.reader().segments(), 1);
 }
+
+/// Each batch has a segment of its own: the last five of a producer are recognised all the same.
+#[test]
+fn retries_are_recognised_however_small_the_segments_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = open(dir.path(), small_config(), Opening::UNKNOWN);
+    let batch = |producer, sequence| {
+        let mut builder = BatchBuilder::new().producer(
+            ProducerId(producer),
+            ProducerEpoch(0),
+            Sequence(sequence),
+        );
+        builder.append(Timestamp(0), None, Some(b"v"));
+        builder.build().unwrap()
+    };
+    for sequence in 0..8 {
+        for producer in 0..3 {
+            append(&mut log, batch(producer, sequence));
+            log.roll(Timestamp(0)).unwrap();
+        }
+    }
+    drop(log);
+    let mut log = open(dir.path(), small_config(), Opening::UNKNOWN);
+    for producer in 0..3 {
+        for sequence in 3..8 {
+            let info = append(&mut log, batch(producer, sequence));
+            assert!(info.duplicate, "producer {producer}, sequence {sequence}");
+        }
+        assert!(!append(&mut log, batch(producer, 8)).duplicate);
+    }
+}
