@@ -17,7 +17,7 @@ use crate::error::{BenchError, Doing, Result};
 use crate::request::{CLIENT_ID, topic_name, unencodable};
 
 /// No answer of the set-up phase takes longer.
-const TIMEOUT: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A connection for requests one at a time.
 pub(crate) struct Client {
