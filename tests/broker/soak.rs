@@ -17,6 +17,7 @@ use ottla_protocol::messages::delete_records_request::{
 };
 use ottla_tests::client::{Client, topic_name};
 use ottla_tests::process::{BrokerProcess, start_and_kill};
+use ottla_tests::records;
 use tempfile::TempDir;
 use tokio::sync::{Notify, watch};
 
@@ -102,6 +103,7 @@ struct Soak {
 
 impl Soak {
     fn new(seed: u64) -> Self {
+        let began = records::max_timestamp(&records::batch(&["now"]));
         let producer = |number: usize| Producer {
             kind: Kind::ALL[number / PRODUCERS_OF_A_PARTITION],
             number,
@@ -111,6 +113,7 @@ impl Soak {
             offsets: Vec::new(),
             end: 0,
             repeated: 0,
+            began,
             random: Random(seed << 8 | number as u64),
         };
         let count = Kind::ALL.len() * PRODUCERS_OF_A_PARTITION;

@@ -44,6 +44,8 @@ pub(super) struct Producer {
     pub(super) end: i64,
     /// Batches that were sent again although the broker had them.
     pub(super) repeated: usize,
+    /// Timestamp of the first record. Not long ago: the state of a producer whose records are old expires.
+    pub(super) began: i64,
     pub(super) random: Random,
 }
 
@@ -72,7 +74,7 @@ impl Producer {
             let key = format!("{}-{}", self.number, n % KEYS);
             let value = format!("{} {n} {padding}", self.number);
             builder.append(
-                Timestamp(n + 1),
+                Timestamp(self.began + n),
                 Some(key.as_bytes()),
                 Some(value.as_bytes()),
             );
