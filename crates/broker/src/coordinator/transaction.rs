@@ -4,7 +4,7 @@
 //! This file takes requests to the transactional id they name and writes what was decided; how metadata changes is in
 //! `state`, how a producer begins in `initialize`, whether a transaction may end in `end_txn`. Shards write no markers
 //! and draw no producer ids: those are [`Work`] for others. A producer that ends its transaction is answered once the
-//! markers are written, or after [`ANSWER_MS`]; Kafka answers before, and has clients ask again until then.
+//! markers are written, or after a second; Kafka answers before, and has clients ask again until then.
 
 pub mod coordinator;
 pub mod markers;
