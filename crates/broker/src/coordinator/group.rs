@@ -1,8 +1,9 @@
 //! Groups of consumers: one shard for each partition of `__consumer_offsets`, with the groups whose id hashes to it
 //! and all the offsets they committed.
 //!
-//! This file takes requests to the group they name; what a group does with them is in `classic` and `consumer`, what happens to
-//! offsets in `offsets` and `offset_expiration`, what operators ask in `describe`.
+//! This file is the shard: what comes in, deadlines, replay. `membership` takes what members send to the group they name and
+//! moves groups from one protocol to the other; what a group does is in `classic` and `consumer`, what happens to offsets in
+//! `offsets` and `offset_expiration`, what operators ask in `describe`.
 
 pub mod assignor;
 pub mod config;
@@ -17,6 +18,8 @@ mod classic;
 mod consumer;
 mod core;
 mod describe;
+mod kind;
+mod membership;
 mod offset_expiration;
 
 use std::collections::{HashMap, VecDeque};
@@ -24,22 +27,18 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use ottla_protocol::ResponseError;
-use ottla_protocol::ids::{ProducerId, Timestamp};
-use ottla_protocol::messages::leave_group_request::MemberIdentity;
-use ottla_protocol::messages::leave_group_response::MemberResponse;
+use ottla_protocol::ids::ProducerId;
 use ottla_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use ottla_protocol::messages::offset_fetch_response::OffsetFetchResponseGroup;
-use ottla_protocol::messages::{
-    ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, HeartbeatRequest,
-    HeartbeatResponse, JoinGroupRequest, LeaveGroupRequest, LeaveGroupResponse,
-    OffsetCommitRequest, OffsetDeleteResponse, SyncGroupRequest,
-};
+use ottla_protocol::messages::{HeartbeatResponse, OffsetCommitRequest, OffsetDeleteResponse};
 
 use self::classic::ClassicGroup;
 use self::config::GroupConfig;
 use self::consumer::ConsumerGroup;
 use self::core::Core;
 pub use self::core::{GroupEffect, NewId, TimerKey};
+use self::kind::Group;
+use self::membership::check_group_id;
 use self::message::{GroupRequest, GroupResponse, Origin, Then, append_error};
 use self::offsets::Offsets;
 use self::records::{GroupMetadataKey, GroupMetadataValue, GroupRecord, OffsetCommitValue};
@@ -52,13 +51,6 @@ pub struct GroupShard {
     core: Core,
     groups: HashMap<Arc<str>, Group>,
     offsets: Offsets,
-}
-
-/// One group, of whichever protocol.
-#[derive(Debug)]
-enum Group {
-    Classic(Box<ClassicGroup>),
-    Consumer(Box<ConsumerGroup>),
 }
 
 impl GroupShard {
@@ -93,92 +85,6 @@ impl GroupShard {
         match self.groups.get_mut(id)? {
             Group::Classic(group) => Some((group, &mut self.core)),
             Group::Consumer(_) => None,
-        }
-    }
-
-    fn join(&mut self, origin: Origin, mut request: JoinGroupRequest, reply_to: ReplyTo) {
-        if let Err(error) = self.check_join(&origin, &mut request) {
-            let refusal = classic::join_refusal(&request.member_id, error);
-            self.core.reply(reply_to, refusal);
-            return;
-        }
-        if let Some((group, core)) = self.classic(&request.group_id) {
-            group.join(core, &origin, &request, reply_to);
-            return;
-        }
-        // A consumer group without members becomes a classic one; its offsets stay.
-        let mut records = match self.groups.get(&**request.group_id) {
-            Some(Group::Consumer(group)) if group.is_empty() => group.tombstones(),
-            Some(_) => {
-                let error = ResponseError::InconsistentGroupProtocol;
-                let refusal = classic::join_refusal(&request.member_id, error);
-                self.core.reply(reply_to, refusal);
-                return;
-            }
-            None => Vec::new(),
-        };
-        let now = self.core.now.wall;
-        records.push(ClassicGroup::creation_record(&request.group_id, now));
-        let then = Then::Join(Box::new((origin, request)), reply_to);
-        self.core.append(records, then);
-    }
-
-    /// Take a heartbeat of the consumer protocol.
-    fn consumer_heartbeat(
-        &mut self,
-        origin: &Origin,
-        request: &ConsumerGroupHeartbeatRequest,
-        reply_to: ReplyTo,
-    ) {
-        let decided = match consumer::check(origin.version, request) {
-            Ok(()) => self.decide_heartbeat(origin, request),
-            Err(refusal) => Err(refusal),
-        };
-        match decided {
-            Ok((records, response)) => {
-                let then = Then::Reply(reply_to, Box::new(response.into()));
-                self.core.append(records, then);
-            }
-            Err(refusal) => self.core.reply(reply_to, refusal.response()),
-        }
-    }
-
-    fn decide_heartbeat(
-        &mut self,
-        origin: &Origin,
-        request: &ConsumerGroupHeartbeatRequest,
-    ) -> Result<(Vec<GroupRecord>, ConsumerGroupHeartbeatResponse), consumer::Refusal> {
-        let id: &str = &request.group_id;
-        let joins = request.member_epoch == 0;
-        let mut records = match self.groups.get(id) {
-            Some(Group::Consumer(group)) => {
-                return group.heartbeat(&mut self.core, origin, request);
-            }
-            // A classic group without members becomes a consumer group; its offsets stay.
-            Some(group) if joins && group.is_empty() => group.tombstones(id),
-            None if joins => Vec::new(),
-            Some(_) => {
-                return Err(consumer::Refusal::not_found(format!(
-                    "Group {id} is not a consumer group."
-                )));
-            }
-            None => {
-                return Err(consumer::Refusal::not_found(format!(
-                    "Group {id} not found."
-                )));
-            }
-        };
-        let group = ConsumerGroup::new(Arc::from(id));
-        let (more, response) = group.heartbeat(&mut self.core, origin, request)?;
-        records.extend(more);
-        Ok((records, response))
-    }
-
-    /// Take a member out whose time is over.
-    fn remove_consumer(&mut self, group: &str, member: &str) {
-        if let Some(Group::Consumer(group)) = self.groups.get(group) {
-            let records = group.removal(&mut self.core, member);
-            self.core.append(records, Then::Nothing);
         }
     }
 
@@ -217,75 +123,6 @@ impl GroupShard {
         }
         if let Some(Group::Consumer(group)) = self.groups.get_mut(group_id) {
             group.replay(record);
-        }
-    }
-
-    /// What can be told of a JoinGroup without a group, or without members in it.
-    fn check_join(
-        &self,
-        origin: &Origin,
-        request: &mut JoinGroupRequest,
-    ) -> Result<(), ResponseError> {
-        check_group_id(&request.group_id)?;
-        let config = &self.core.config;
-        let timeouts = config.min_session_timeout_ms..=config.max_session_timeout_ms;
-        if !timeouts.contains(&request.session_timeout_ms) {
-            return Err(ResponseError::InvalidSessionTimeout);
-        }
-        if origin.version == 0 {
-            request.rebalance_timeout_ms = request.session_timeout_ms;
-        }
-        if self.groups.contains_key(&**request.group_id) {
-            return Ok(());
-        }
-        if !request.member_id.is_empty() {
-            return Err(ResponseError::UnknownMemberId);
-        }
-        match request.protocol_type.is_empty() || request.protocols.is_empty() {
-            true => Err(ResponseError::InconsistentGroupProtocol),
-            false => Ok(()),
-        }
-    }
-
-    fn sync(&mut self, request: &SyncGroupRequest, reply_to: ReplyTo) {
-        if let Err(error) = check_group_id(&request.group_id) {
-            self.core.reply(reply_to, classic::sync_refusal(error));
-        } else if let Some((group, core)) = self.classic(&request.group_id) {
-            group.sync(core, request, reply_to);
-        } else {
-            let refusal = classic::sync_refusal(ResponseError::UnknownMemberId);
-            self.core.reply(reply_to, refusal);
-        }
-    }
-
-    fn heartbeat(&mut self, request: &HeartbeatRequest) -> Result<(), ResponseError> {
-        check_group_id(&request.group_id)?;
-        match self.classic(&request.group_id) {
-            Some((group, core)) => group.heartbeat(core, request),
-            None => Err(ResponseError::UnknownMemberId),
-        }
-    }
-
-    /// Before version 3 a request names one member, and the answer has no list.
-    fn leave(&mut self, origin: &Origin, mut request: LeaveGroupRequest) -> LeaveGroupResponse {
-        if let Err(error) = check_group_id(&request.group_id) {
-            return LeaveGroupResponse::default().with_error_code(error.code());
-        }
-        let one = origin.version < 3;
-        if one {
-            let member_id = std::mem::take(&mut request.member_id);
-            request.members = vec![MemberIdentity::default().with_member_id(member_id)];
-        }
-        let members = match self.classic(&request.group_id) {
-            Some((group, core)) => group.leave(core, &request.members),
-            None => unknown_members(&request.members),
-        };
-        match one {
-            true => {
-                let code = members.first().map_or(0, |member| member.error_code);
-                LeaveGroupResponse::default().with_error_code(code)
-            }
-            false => LeaveGroupResponse::default().with_members(members),
         }
     }
 
@@ -385,18 +222,13 @@ impl Shard for GroupShard {
                 self.end_transaction(producer, marker, reply_to);
             }
             GroupRequest::Heartbeat(request) => {
-                let code = self
-                    .heartbeat(&request)
-                    .err()
-                    .map_or(0, |error| error.code());
+                let refused = self.heartbeat(&request).err();
+                let code = refused.map_or(0, |error| error.code());
                 let response = HeartbeatResponse::default().with_error_code(code);
                 self.core.reply(reply_to, response);
             }
             GroupRequest::JoinGroup(origin, request) => self.join(origin, request, reply_to),
-            GroupRequest::LeaveGroup(origin, request) => {
-                let response = self.leave(&origin, request);
-                self.core.reply(reply_to, response);
-            }
+            GroupRequest::LeaveGroup(origin, request) => self.leave(&origin, request, reply_to),
             GroupRequest::ListGroups(request) => {
                 let response = self.list(&request);
                 self.core.reply(reply_to, response);
@@ -433,7 +265,9 @@ impl Shard for GroupShard {
                     self.remove_consumer(&id, &member);
                 }
             }
-            TimerKey::ConsumerSession(id, member) => self.remove_consumer(&id, &member),
+            TimerKey::ConsumerJoin(id, member)
+            | TimerKey::ConsumerSession(id, member)
+            | TimerKey::ConsumerSync(id, member) => self.remove_consumer(&id, &member),
             TimerKey::ExpireOffsets => self.expire_offsets(),
             TimerKey::Heartbeat(id, member) => {
                 if let Some((group, core)) = self.classic(&id) {
@@ -457,6 +291,7 @@ impl Shard for GroupShard {
         self.core.now = now;
         let outcome = outcome.map_err(append_error);
         match then {
+            Then::Downgraded(downgrade) => self.downgraded(*downgrade, outcome),
             Then::Nothing => {}
             Then::Reply(to, response) => {
                 let response = match outcome {
@@ -488,6 +323,7 @@ impl Shard for GroupShard {
                     group.synced(core, generation, outcome);
                 }
             }
+            Then::Upgraded(upgrade) => self.upgraded(*upgrade, outcome),
         }
     }
 
@@ -542,73 +378,6 @@ impl Shard for GroupShard {
     }
 }
 
-impl Group {
-    fn is_empty(&self) -> bool {
-        match self {
-            Self::Classic(group) => group.is_empty(),
-            Self::Consumer(group) => group.is_empty(),
-        }
-    }
-
-    fn is_subscribed(&self, topic: &str) -> bool {
-        match self {
-            Self::Classic(group) => group.is_subscribed(topic),
-            Self::Consumer(group) => group.is_subscribed(topic),
-        }
-    }
-
-    fn offset_expiry_base(&self) -> Option<Option<Timestamp>> {
-        match self {
-            Self::Classic(group) => group.offset_expiry_base(),
-            Self::Consumer(_) => Some(None),
-        }
-    }
-
-    fn state_name(&self) -> String {
-        match self {
-            Self::Classic(group) => group.state_name(),
-            Self::Consumer(group) => group.state_name().to_owned(),
-        }
-    }
-
-    fn type_name(&self) -> &'static str {
-        match self {
-            Self::Classic(_) => "Classic",
-            Self::Consumer(_) => "Consumer",
-        }
-    }
-
-    fn protocol_type(&self) -> &str {
-        match self {
-            Self::Classic(group) => group.protocol_type(),
-            Self::Consumer(_) => consumer_protocol::PROTOCOL_TYPE,
-        }
-    }
-
-    /// Offsets of a group with members can go only where it is known what the members consume.
-    fn check_offset_delete(&self) -> Result<(), ResponseError> {
-        match self {
-            Self::Classic(group) if !group.is_empty() && !group.is_consumers() => {
-                Err(ResponseError::NonEmptyGroup)
-            }
-            Self::Classic(_) | Self::Consumer(_) => Ok(()),
-        }
-    }
-
-    /// The records that delete the group.
-    fn tombstones(&self, id: &str) -> Vec<GroupRecord> {
-        match self {
-            Self::Classic(_) => {
-                let key = GroupMetadataKey {
-                    group: id.to_owned(),
-                };
-                vec![GroupRecord::GroupMetadata(key, None)]
-            }
-            Self::Consumer(group) => group.tombstones(),
-        }
-    }
-}
-
 /// The partition of `__consumer_offsets` that looks after a group, of `count`: Java's `String.hashCode` and
 /// `Utils.abs`.
 pub fn partition_for(group: &str, count: usize) -> usize {
@@ -617,24 +386,6 @@ pub fn partition_for(group: &str, count: usize) -> usize {
     });
     let positive = hash.checked_abs().unwrap_or(0);
     usize::try_from(positive).unwrap_or(0) % count.max(1)
-}
-
-/// The empty group id commits offsets, for the sake of old clients, but has no members.
-fn check_group_id(id: &str) -> Result<(), ResponseError> {
-    match id.is_empty() {
-        true => Err(ResponseError::InvalidGroupId),
-        false => Ok(()),
-    }
-}
-
-fn unknown_members(members: &[MemberIdentity]) -> Vec<MemberResponse> {
-    let members = members.iter().map(|member| {
-        MemberResponse::default()
-            .with_member_id(member.member_id.clone())
-            .with_group_instance_id(member.group_instance_id.clone())
-            .with_error_code(ResponseError::UnknownMemberId.code())
-    });
-    members.collect()
 }
 
 #[cfg(test)]

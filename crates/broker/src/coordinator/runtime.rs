@@ -8,7 +8,7 @@ use ottla_protocol::ResponseError;
 use ottla_protocol::ids::TopicId;
 use uuid::Uuid;
 
-use super::group::config::GroupConfig;
+use super::group::config::{GroupConfig, MigrationPolicy};
 use super::group::message::{GroupRequest, GroupResponse};
 use super::group::topics::Topics;
 use super::group::{self, GroupShard, partition_for};
@@ -47,6 +47,8 @@ pub fn group_config(settings: &GroupSettings) -> GroupConfig {
         consumer_session_timeout_ms: settings.group_consumer_session_timeout_ms,
         consumer_heartbeat_interval_ms: settings.group_consumer_heartbeat_interval_ms,
         consumer_max_size: usize::try_from(settings.group_consumer_max_size).unwrap_or(usize::MAX),
+        migration_policy: MigrationPolicy::by_name(&settings.group_consumer_migration_policy)
+            .unwrap_or(MigrationPolicy::Bidirectional),
         offset_metadata_max: usize::try_from(settings.offset_metadata_max_bytes).unwrap_or(0),
         offsets_retention_ms: i64::from(settings.offsets_retention_minutes) * 60_000,
         offsets_retention_check_interval_ms: settings.offsets_retention_check_interval_ms,

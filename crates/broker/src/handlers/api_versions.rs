@@ -121,7 +121,7 @@ fn supported_features(version: i16) -> Vec<SupportedFeatureKey> {
 }
 
 /// The log of a cluster may finalize `group.version`, but what it promises is not all here yet: the change of a live
-/// group from one protocol to the other is missing.
+/// group from one protocol to the other has a known fault with cooperative consumers.
 fn is_announced(feature: &str) -> bool {
     feature != "group.version"
 }

@@ -12,6 +12,7 @@ mod member;
 mod rebalance;
 mod state;
 mod sync;
+mod upgrade;
 
 pub(super) use group::ClassicGroup;
 pub(super) use join::refusal as join_refusal;

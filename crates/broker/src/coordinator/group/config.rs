@@ -19,12 +19,51 @@ pub struct GroupConfig {
     pub consumer_heartbeat_interval_ms: i32,
     /// Members a consumer group may have.
     pub consumer_max_size: usize,
+    /// Which way a group with members may move between the protocols.
+    pub migration_policy: MigrationPolicy,
     /// Longest metadata of a committed offset, in UTF-16 units as Java counts.
     pub offset_metadata_max: usize,
     /// How long offsets outlive their group, ms.
     pub offsets_retention_ms: i64,
     /// How often expired offsets are looked for, ms.
     pub offsets_retention_check_interval_ms: i64,
+}
+
+/// `group.consumer.migration.policy` (`ConsumerGroupMigrationPolicy`). Groups without members move either way under any
+/// policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MigrationPolicy {
+    /// Neither way.
+    Disabled,
+    /// From the consumer protocol to the classic one.
+    Downgrade,
+    /// From the classic protocol to the consumer one.
+    Upgrade,
+    /// Both ways.
+    Bidirectional,
+}
+
+impl MigrationPolicy {
+    /// By its name, in any case.
+    pub fn by_name(name: &str) -> Option<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "disabled" => Some(Self::Disabled),
+            "downgrade" => Some(Self::Downgrade),
+            "upgrade" => Some(Self::Upgrade),
+            "bidirectional" => Some(Self::Bidirectional),
+            _ => None,
+        }
+    }
+
+    /// Whether a classic group may become a consumer group.
+    pub fn allows_upgrade(self) -> bool {
+        matches!(self, Self::Upgrade | Self::Bidirectional)
+    }
+
+    /// Whether a consumer group may become a classic group.
+    pub fn allows_downgrade(self) -> bool {
+        matches!(self, Self::Downgrade | Self::Bidirectional)
+    }
 }
 
 impl Default for GroupConfig {
@@ -39,6 +78,7 @@ impl Default for GroupConfig {
             consumer_session_timeout_ms: 45_000,
             consumer_heartbeat_interval_ms: 5_000,
             consumer_max_size: usize::MAX,
+            migration_policy: MigrationPolicy::Bidirectional,
             offset_metadata_max: 4_096,
             offsets_retention_ms: 7 * 24 * 60 * 60 * 1_000,
             offsets_retention_check_interval_ms: 600_000,

@@ -4,12 +4,16 @@
 //! epoch; every member is led to the target step by step, by what its heartbeats tell it and what they tell of it. All
 //! of it is in the log: a decision is made on a draft of the group, whose records then make the same of the group.
 
+mod classic_member;
 mod current_assignment;
+mod draft;
 mod group;
 mod heartbeat;
 mod member;
+mod removal;
 mod subscription;
 mod target_assignment;
+mod upgrade;
 
 pub(super) use group::ConsumerGroup;
 pub(super) use heartbeat::{Refusal, check};

@@ -22,10 +22,14 @@ pub type NewId = Box<dyn FnMut() -> Uuid + Send>;
 /// What a deadline is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TimerKey {
+    /// A classic member of a consumer group has not joined again: group, member.
+    ConsumerJoin(Arc<str>, Arc<str>),
     /// A member of a consumer group has not given up partitions in time: group, member.
     ConsumerRebalance(Arc<str>, Arc<str>),
     /// A member of a consumer group has been silent too long: group, member.
     ConsumerSession(Arc<str>, Arc<str>),
+    /// A classic member of a consumer group has joined and not sent SyncGroup: group, member.
+    ConsumerSync(Arc<str>, Arc<str>),
     /// Look for expired offsets.
     ExpireOffsets,
     /// A classic member, or one that has been given an id only, has been silent too long: group, member.

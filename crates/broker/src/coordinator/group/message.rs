@@ -15,6 +15,7 @@ use ottla_protocol::messages::{
 
 use ottla_protocol::record::EndTxnMarker;
 
+use super::core::TimerKey;
 use crate::coordinator::shard::{AppendFailure, ReplyTo, TransactionalProducer};
 
 /// Who sent a request.
@@ -184,9 +185,38 @@ into_response! {
     TxnOffsetCommit(TxnOffsetCommitResponse),
 }
 
+/// A request and the answer it gets once records are in the log.
+pub type Answer = (ReplyTo, Box<GroupResponse>);
+
+/// A classic group with members becomes a consumer group.
+#[derive(Debug)]
+pub struct Upgrade {
+    /// Its id.
+    pub group: Arc<str>,
+    /// Deadlines of the classic group.
+    pub stale_timers: Vec<TimerKey>,
+    /// To the heartbeat that joins it.
+    pub answer: Answer,
+}
+
+/// A consumer group becomes a classic group.
+#[derive(Debug)]
+pub struct Downgrade {
+    /// Its id.
+    pub group: Arc<str>,
+    /// Whether its members have to join again.
+    pub rebalance: bool,
+    /// Deadlines of the consumer group.
+    pub stale_timers: Vec<TimerKey>,
+    /// To whoever caused it; a deadline has no answer.
+    pub answer: Option<Answer>,
+}
+
 /// What goes on once records are in the log.
 #[derive(Debug)]
 pub enum Then {
+    /// The group is a classic one now.
+    Downgraded(Box<Downgrade>),
     /// The group exists now: take the request to it.
     Join(Box<(Origin, JoinGroupRequest)>, ReplyTo),
     /// Nothing.
@@ -211,6 +241,8 @@ pub enum Then {
         /// The generation it is for.
         generation: i32,
     },
+    /// The group is a consumer group now.
+    Upgraded(Box<Upgrade>),
 }
 
 /// The code a client gets when its records could not be appended, as in `GroupCoordinatorService`.

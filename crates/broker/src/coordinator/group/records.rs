@@ -89,6 +89,18 @@ records! {
 }
 
 impl GroupRecord {
+    /// Whether it deletes its key.
+    pub fn is_tombstone(&self) -> bool {
+        match self {
+            Self::LegacyOffsetCommit(_, value) => value.is_none(),
+            Self::OffsetCommit(_, value) => value.is_none(),
+            Self::GroupMetadata(_, value) => value.is_none(),
+            _ => self
+                .consumer_group()
+                .is_some_and(|(_, is_tombstone)| is_tombstone),
+        }
+    }
+
     /// The consumer group a record is of, and whether it is a tombstone; `None` for classic groups and offsets.
     pub fn consumer_group(&self) -> Option<(&str, bool)> {
         match self {

@@ -3,8 +3,13 @@
 mod bad_input;
 mod classic;
 mod consumer;
+mod consumer_client;
+mod consumer_simulation;
 mod expiration;
 mod harness;
+mod migration;
+mod migration_simulation;
+mod mixed_client;
 mod offsets;
 mod simulation;
 mod static_members;

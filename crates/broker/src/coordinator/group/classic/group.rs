@@ -98,8 +98,8 @@ impl ClassicGroup {
         self.to_record(|member| &member.assignment)
     }
 
-    /// Take a stored generation. A member that is already known keeps its parked requests and all the protocols it
-    /// offers.
+    /// Take a stored generation. A member that is known as it is stored keeps its parked requests and all the protocols
+    /// it offers.
     pub(in crate::coordinator::group) fn replay(&mut self, value: GroupMetadataValue) {
         let some = |text: String| Some(Arc::<str>::from(text)).filter(|text| !text.is_empty());
         self.state = match value.members.is_empty() {
@@ -115,13 +115,24 @@ impl ClassicGroup {
         let protocol = self.protocol.clone().unwrap_or_default();
         let mut known = std::mem::take(&mut self.members);
         for record in value.members {
-            let mut member = Member::from_record(record, &protocol);
-            if let Some(known) = known.remove(&member.id) {
-                member = Member {
-                    assignment: member.assignment,
+            let known = known.remove(&*record.member_id);
+            let is_same = known
+                .as_ref()
+                .is_some_and(|known| known.to_record(&protocol, &record.assignment.0) == record);
+            let stored = Member::from_record(record, &protocol);
+            let member = match known {
+                Some(known) if is_same => Member {
+                    assignment: stored.assignment,
                     ..known
-                };
-            }
+                },
+                // Of an older record of the log that is being loaded.
+                Some(known) => Member {
+                    awaiting_join: known.awaiting_join,
+                    awaiting_sync: known.awaiting_sync,
+                    ..stored
+                },
+                None => stored,
+            };
             self.members.insert(member.id.clone(), member);
         }
         self.static_members = (self.members.values())

@@ -173,15 +173,35 @@ impl ConsumerGroup {
 
     /// Begin the member's session anew; and while it has to give up partitions, the time it has for that.
     pub(super) fn set_timers(&self, core: &mut Core, member: &Member) {
-        let session_ms = core.config.consumer_session_timeout_ms;
+        let session_ms = match &member.classic {
+            Some(classic) => classic.session_timeout_ms,
+            None => core.config.consumer_session_timeout_ms,
+        };
         let key = TimerKey::ConsumerSession(self.id.clone(), member.id.clone());
         core.set_timer(key, session_ms.into());
         let key = TimerKey::ConsumerRebalance(self.id.clone(), member.id.clone());
-        if member.state != super::member::MemberState::UnrevokedPartitions {
+        // A member that speaks the classic protocol has a deadline to join instead.
+        let is_revoking = member.state == super::member::MemberState::UnrevokedPartitions;
+        if !is_revoking || member.classic.is_some() {
             core.timers.cancel(&key);
         } else if core.timers.get(&key).is_none() {
             core.set_timer(key, member.rebalance_timeout_ms.into());
         }
+    }
+
+    /// Every deadline that it may have set.
+    pub(in crate::coordinator::group) fn timer_keys(&self) -> Vec<TimerKey> {
+        let keys = self.members.keys().flat_map(|member| {
+            let ids = || (self.id.clone(), member.clone());
+            let all = [
+                TimerKey::ConsumerJoin,
+                TimerKey::ConsumerRebalance,
+                TimerKey::ConsumerSession,
+                TimerKey::ConsumerSync,
+            ];
+            all.map(|key| key(ids().0, ids().1))
+        });
+        keys.collect()
     }
 
     /// Whether it has no members.

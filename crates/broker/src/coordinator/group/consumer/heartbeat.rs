@@ -8,14 +8,14 @@ use ottla_protocol::ids::TopicId;
 use ottla_protocol::messages::consumer_group_heartbeat_response as answer;
 use ottla_protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
 
-use super::current_assignment::Step;
+use super::draft::Draft;
 use super::group::ConsumerGroup;
-use super::member::{LEAVE, LEAVE_STATIC, Member, target_record};
-use super::subscription::{compile, resolve};
+use super::member::{LEAVE, LEAVE_STATIC, Member};
+use super::subscription::compile;
 use crate::coordinator::group::assignor::{Assignment, Assignor};
 use crate::coordinator::group::core::{Core, TimerKey, text};
 use crate::coordinator::group::message::Origin;
-use crate::coordinator::group::records::{ConsumerGroupTargetAssignmentMemberValue, GroupRecord};
+use crate::coordinator::group::records::GroupRecord;
 
 /// Why a heartbeat is refused: the code, and words for whoever reads the client's log.
 #[derive(Debug)]
@@ -35,25 +35,11 @@ impl Refusal {
     }
 }
 
-fn refuse<T>(error: ResponseError, why: impl Into<String>) -> Result<T, Refusal> {
+pub(super) fn refuse<T>(error: ResponseError, why: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal(error, why.into()))
 }
 
 type Decision = (Vec<GroupRecord>, ConsumerGroupHeartbeatResponse);
-
-/// A group that is being changed: each record is noted and taken into it at once, so that what comes next is decided
-/// on what will be.
-struct Draft {
-    group: ConsumerGroup,
-    records: Vec<GroupRecord>,
-}
-
-impl Draft {
-    fn push(&mut self, record: GroupRecord) {
-        self.group.replay(record.clone());
-        self.records.push(record);
-    }
-}
 
 /// What can be told of a request by itself (`throwIfConsumerGroupHeartbeatRequestIsInvalid`).
 pub(in crate::coordinator::group) fn check(
@@ -141,17 +127,10 @@ impl ConsumerGroup {
         if let Some(response) = self.unchanged(core, origin, request, owned.as_ref()) {
             return Ok((Vec::new(), response));
         }
-        let mut draft = Draft {
-            group: self.clone(),
-            records: Vec::new(),
-        };
-        let member = draft.find_member(&id, request, owned.as_ref())?;
-        draft.update_subscription(core, origin, request, &member);
-        if draft.group.epoch > draft.group.target_epoch {
-            for record in draft.group.target_records(&*core.topics) {
-                draft.push(record);
-            }
-        }
+        let mut draft = Draft::new(self);
+        let member = find_member(&mut draft, &id, request, owned.as_ref())?;
+        draft.update_member(core, &member, &updated(&member, origin, request));
+        draft.update_target(core);
         let (before, epoch_before) = (member.assigned, member.epoch);
         let member = draft.reconcile(&id, owned.as_ref());
         if member.epoch != epoch_before {
@@ -221,30 +200,12 @@ impl ConsumerGroup {
         Ok((self.removal(core, &request.member_id), response))
     }
 
-    /// The records that take a member out, whose partitions are then free.
-    pub(in crate::coordinator::group) fn removal(
-        &self,
-        core: &mut Core,
-        id: &str,
-    ) -> Vec<GroupRecord> {
-        if !self.members.contains_key(id) {
-            return Vec::new();
-        }
-        let mut draft = Draft {
-            group: self.clone(),
-            records: Vec::new(),
-        };
-        for record in self.member_tombstones(id) {
-            draft.push(record);
-        }
-        draft.drop_expressions();
-        let hash = draft.group.compute_metadata_hash(&*core.topics);
-        draft.push(self.epoch_record(self.epoch.saturating_add(1), hash));
-        draft.records
-    }
-
     /// The member, if it is who it says it is.
-    fn known_member(&self, id: &str, instance_id: Option<&str>) -> Result<&Member, Refusal> {
+    pub(super) fn known_member(
+        &self,
+        id: &str,
+        instance_id: Option<&str>,
+    ) -> Result<&Member, Refusal> {
         let unknown = || {
             Refusal(
                 ResponseError::UnknownMemberId,
@@ -263,153 +224,30 @@ impl ConsumerGroup {
         self.members.get(id).ok_or_else(unknown)
     }
 
-    fn current_record(&self, member: &Member) -> GroupRecord {
+    pub(super) fn current_record(&self, member: &Member) -> GroupRecord {
         let key = self.member_key(&member.id);
         GroupRecord::ConsumerGroupCurrentMemberAssignment(key, Some(member.current_record()))
     }
 }
 
-impl Draft {
-    /// The member as it is before this heartbeat: a new one, one that takes the place of a static member, or a known
-    /// one whose epoch is right.
-    fn find_member(
-        &mut self,
-        id: &Arc<str>,
-        request: &ConsumerGroupHeartbeatRequest,
-        owned: Option<&Assignment>,
-    ) -> Result<Member, Refusal> {
-        let instance_id = request.instance_id.as_deref();
-        if request.member_epoch > 0 {
-            let member = self.group.known_member(id, instance_id)?;
-            check_epoch(member, request.member_epoch, owned)?;
-            return Ok(member.clone());
-        }
-        let holder = instance_id.and_then(|instance_id| self.group.static_members.get(instance_id));
-        if let Some(holder) = holder.filter(|holder| *holder != id).cloned() {
-            return self.replace_static_member(&holder, id);
-        }
-        match self.group.members.get(id) {
-            Some(member) => {
-                // It starts anew, and has nothing: it says so.
-                Ok(member.clone())
-            }
-            None => Ok(Member {
-                id: id.clone(),
-                ..Member::default()
-            }),
-        }
+/// The member as it is before this heartbeat: a new one, one that takes the place of a static member, or a known one
+/// whose epoch is right.
+fn find_member(
+    draft: &mut Draft,
+    id: &Arc<str>,
+    request: &ConsumerGroupHeartbeatRequest,
+    owned: Option<&Assignment>,
+) -> Result<Member, Refusal> {
+    let instance_id = request.instance_id.as_deref();
+    if request.member_epoch > 0 {
+        let member = draft.group.known_member(id, instance_id)?;
+        check_epoch(member, request.member_epoch, owned)?;
+        return Ok(member.clone());
     }
-
-    /// A process takes the place of a static member that has left for a while.
-    fn replace_static_member(&mut self, holder: &str, id: &Arc<str>) -> Result<Member, Refusal> {
-        let Some(old) = self.group.members.get(holder).cloned() else {
-            return refuse(ResponseError::UnknownMemberId, "The static member is gone.");
-        };
-        if old.epoch != LEAVE_STATIC {
-            let why = format!("The instance id is owned by member {holder}.");
-            return refuse(ResponseError::UnreleasedInstanceId, why);
-        }
-        let target = self.group.target.get(holder).cloned().unwrap_or_default();
-        for record in self.group.member_tombstones(holder) {
-            self.push(record);
-        }
-        let member = Member {
-            id: id.clone(),
-            epoch: 0,
-            previous_epoch: 0,
-            ..old
-        };
-        let key = self.group.member_key(id);
-        let metadata = member.metadata_record();
-        self.push(GroupRecord::ConsumerGroupMemberMetadata(
-            key.clone(),
-            Some(metadata),
-        ));
-        let target = ConsumerGroupTargetAssignmentMemberValue {
-            topic_partitions: target_record(&target),
-        };
-        self.push(GroupRecord::ConsumerGroupTargetAssignmentMember(
-            key,
-            Some(target),
-        ));
-        let current = self.group.current_record(&member);
-        self.push(current);
-        Ok(member)
-    }
-
-    /// Note what the member wants; a change of what is wanted, or of the topics, is a new epoch.
-    fn update_subscription(
-        &mut self,
-        core: &Core,
-        origin: &Origin,
-        request: &ConsumerGroupHeartbeatRequest,
-        member: &Member,
-    ) {
-        let updated = updated(member, origin, request);
-        let is_known = self.group.members.contains_key(&member.id);
-        let mut bump =
-            !is_known || updated.topics != member.topics || updated.regex != member.regex;
-        if !is_known || updated != *member {
-            let key = self.group.member_key(&member.id);
-            let metadata = updated.metadata_record();
-            self.push(GroupRecord::ConsumerGroupMemberMetadata(
-                key,
-                Some(metadata),
-            ));
-        }
-        self.resolve_expressions(core);
-        let hash = self.group.compute_metadata_hash(&*core.topics);
-        bump |= hash != self.group.metadata_hash;
-        if bump {
-            let epoch = self.group.epoch.saturating_add(1);
-            self.push(self.group.epoch_record(epoch, hash));
-        }
-    }
-
-    /// Look up what is new or may have changed, and forget what nobody uses.
-    fn resolve_expressions(&mut self, core: &Core) {
-        let version = core.topics.version();
-        for regex in self.group.expressions() {
-            let known = self.group.regexes.get(&regex);
-            if known.is_some_and(|known| known.version == version) {
-                continue;
-            }
-            let resolved = resolve(&regex, &*core.topics, core.now.wall);
-            let record = self.group.regex_record(&regex, Some(resolved));
-            self.push(record);
-        }
-        self.drop_expressions();
-    }
-
-    fn drop_expressions(&mut self) {
-        let used = self.group.expressions();
-        let unused: Vec<Arc<str>> = (self.group.regexes.keys())
-            .filter(|regex| !used.contains(*regex))
-            .cloned()
-            .collect();
-        for regex in unused {
-            self.push(self.group.regex_record(&regex, None));
-        }
-    }
-
-    /// Lead the member one step towards its target.
-    fn reconcile(&mut self, id: &str, owned: Option<&Assignment>) -> Member {
-        let nothing = Assignment::new();
-        let Some(member) = self.group.members.get(id).cloned() else {
-            return Member::default();
-        };
-        let step = Step {
-            target_epoch: self.group.target_epoch,
-            target: self.group.target.get(id).unwrap_or(&nothing),
-            owned,
-            is_taken: &|topic: TopicId, index| self.group.is_taken(topic, index),
-        };
-        let next = step.take(&member);
-        if next != member {
-            let record = self.group.current_record(&next);
-            self.push(record);
-        }
-        next
+    match draft.holder(instance_id, id) {
+        Some(holder) => draft.replace_static_member(&holder, id, false),
+        // A known one starts anew, and has nothing: it says so.
+        None => Ok(draft.member_or_new(id)),
     }
 }
 

@@ -21,11 +21,12 @@ use ottla_protocol::messages::{
 };
 use uuid::Uuid;
 
+use crate::coordinator::group::GroupShard;
 use crate::coordinator::group::config::GroupConfig;
+use crate::coordinator::group::kind::Group;
 use crate::coordinator::group::message::{GroupRequest, GroupResponse, Origin};
 use crate::coordinator::group::records::{EncodedRecord, GroupMetadataValue, GroupRecord};
 use crate::coordinator::group::topics::{Topic, Topics};
-use crate::coordinator::group::{Group, GroupShard};
 use crate::coordinator::record::CoordinatorRecord;
 use crate::coordinator::shard::{
     AppendFailure, Deadline, Effect, Now, RecordOrigin, ReplyTo, Shard,

@@ -17,7 +17,7 @@ const PARTITIONS: u8 = 6;
 const SEEDS: u64 = 100;
 
 /// A small generator of numbers (splitmix64), so that a seed is a run.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -28,11 +28,11 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }
 
-    fn chance(&mut self, percent: u64) -> bool {
+    pub(super) fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 }
@@ -364,14 +364,18 @@ impl Consumer {
     }
 }
 
+/// The seeds to run: `count` of them unless the environment says otherwise.
+pub(super) fn seeds(count: u64) -> std::ops::Range<u64> {
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+    match number("OTTLA_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("OTTLA_SEEDS").unwrap_or(count),
+    }
+}
+
 #[test]
 fn consumers_in_any_weather() {
-    let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
-    let seeds = match number("OTTLA_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("OTTLA_SEEDS").unwrap_or(SEEDS),
-    };
-    for seed in seeds {
+    for seed in seeds(SEEDS) {
         println!("seed {seed}");
         Simulation::new(seed).run();
     }

@@ -1,0 +1,152 @@
+//! A client of the consumer protocol, for tests.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ottla_protocol::ids::TopicId;
+use ottla_protocol::messages::consumer_group_heartbeat_request::TopicPartitions;
+use ottla_protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
+
+use super::harness::*;
+use crate::coordinator::group::config::GroupConfig;
+use crate::coordinator::group::message::{GroupRequest, GroupResponse};
+
+pub(super) type Owned = BTreeMap<TopicId, BTreeSet<i32>>;
+
+/// A consumer as a client library behaves: what it is told it takes, and says so in its next heartbeat.
+pub(super) struct Client {
+    pub(super) id: String,
+    pub(super) instance: Option<String>,
+    pub(super) epoch: i32,
+    pub(super) owned: Owned,
+    pub(super) topics: Vec<String>,
+    pub(super) regex: Option<String>,
+    /// It does not know what became of its last heartbeat, so the next one says everything.
+    pub(super) unsure: bool,
+}
+
+impl Client {
+    pub(super) fn new(id: &str, topics: &[&str]) -> Self {
+        Self {
+            id: id.to_owned(),
+            instance: None,
+            epoch: 0,
+            owned: Owned::new(),
+            topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
+            regex: None,
+            unsure: false,
+        }
+    }
+
+    pub(super) fn request(&self) -> ConsumerGroupHeartbeatRequest {
+        let owned = self.owned.iter().map(|(topic, partitions)| {
+            TopicPartitions::default()
+                .with_topic_id(topic.0)
+                .with_partitions(partitions.iter().copied().collect())
+        });
+        let mut request = ConsumerGroupHeartbeatRequest::default()
+            .with_group_id(text("g").into())
+            .with_member_id(text(&self.id))
+            .with_member_epoch(self.epoch)
+            .with_instance_id(self.instance.as_deref().map(text))
+            .with_rebalance_timeout_ms(-1)
+            .with_topic_partitions(Some(owned.collect()));
+        if self.epoch == 0 || self.unsure {
+            let names = self.topics.iter().map(|name| text(name).into());
+            request.rebalance_timeout_ms = 30_000;
+            request.subscribed_topic_names = Some(names.collect());
+            request.subscribed_topic_regex = self.regex.as_deref().map(text);
+        }
+        request
+    }
+
+    /// Send a heartbeat and do as it says.
+    pub(super) fn beat(&mut self, h: &mut Harness) -> i16 {
+        let response = send(h, self.request());
+        if response.error_code == 0 {
+            self.take(&response);
+        }
+        response.error_code
+    }
+
+    pub(super) fn take(&mut self, response: &ConsumerGroupHeartbeatResponse) {
+        self.unsure = false;
+        self.epoch = response.member_epoch;
+        if let Some(assignment) = &response.assignment {
+            let topics = assignment.topic_partitions.iter();
+            self.owned = topics
+                .map(|topic| {
+                    (
+                        TopicId(topic.topic_id),
+                        topic.partitions.iter().copied().collect(),
+                    )
+                })
+                .collect();
+        }
+    }
+
+    pub(super) fn leave(&self, h: &mut Harness, epoch: i32) -> i16 {
+        let request = self
+            .request()
+            .with_member_epoch(epoch)
+            .with_topic_partitions(None);
+        send(h, request).error_code
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.owned.values().map(BTreeSet::len).sum()
+    }
+}
+
+pub(super) fn send(
+    h: &mut Harness,
+    request: ConsumerGroupHeartbeatRequest,
+) -> ConsumerGroupHeartbeatResponse {
+    match h.ask(GroupRequest::ConsumerGroupHeartbeat(origin_of(1), request)) {
+        GroupResponse::ConsumerGroupHeartbeat(response) => response,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(super) fn harness() -> Harness {
+    let h = Harness::new(GroupConfig::default());
+    h.topics.set("t", 6);
+    h
+}
+
+/// Heartbeats all round until everybody has what they shall have.
+pub(super) fn settle(h: &mut Harness, clients: &mut [&mut Client]) {
+    for _ in 0..10 {
+        for client in clients.iter_mut() {
+            assert_eq!(client.beat(h), 0, "{}", client.id);
+        }
+        no_two_owners(clients.iter().map(|client| &**client));
+    }
+    assert_eq!(state(h), "Stable");
+}
+
+pub(super) fn no_two_owners<'a>(clients: impl Iterator<Item = &'a Client>) {
+    let mut seen = BTreeSet::new();
+    for client in clients {
+        for (topic, partitions) in &client.owned {
+            for partition in partitions {
+                assert!(
+                    seen.insert((*topic, *partition)),
+                    "{partition} has two owners"
+                );
+            }
+        }
+    }
+}
+
+pub(super) fn state(h: &mut Harness) -> String {
+    match h.ask(GroupRequest::ConsumerGroupDescribe(vec!["g".into()])) {
+        GroupResponse::ConsumerGroupDescribe(response) => {
+            let group = &response.groups[0];
+            match group.error_code {
+                0 => group.group_state.to_string(),
+                code => code.to_string(),
+            }
+        }
+        other => panic!("{other:?}"),
+    }
+}
