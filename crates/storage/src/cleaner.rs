@@ -1,6 +1,6 @@
 //! Log compaction (`LogCleaner.java`, `Cleaner.java`, `LogCleanerManager.java`): of each key the last record stays.
 //!
-//! A round over one log: the keys of its dirty part, those behind the last round, go into an [`offset_map`] with the
+//! A round over one log: the keys of its dirty part, those behind the last round, go into an `offset_map` with the
 //! offset of their last record; then all segments below the end of that map are copied, group by group, without the
 //! records that have a later one. Copying needs no lock. Batches that lose nothing are copied byte for byte; others are
 //! built anew with the same offsets, timestamps, producer and codec.
@@ -20,7 +20,7 @@
 //! | `<base>.log.swap`, and its indexes | a group that is whole and on disk; the next start finishes the work |
 //! | `cleaner-offset-checkpoint` | for each log, where the dirty part begins ([`crate::checkpoint`]) |
 //!
-//! [`LogCleaner`] chooses the log, [`clean`] does the round, [`swap`] puts the outcome in place.
+//! [`LogCleaner`] chooses the log, `clean` does the round, `swap` puts the outcome in place.
 
 mod batches;
 pub(crate) mod clean;
