@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod groups;
 pub mod process;
 pub mod records;
 pub mod transactions;

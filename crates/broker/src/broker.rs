@@ -11,6 +11,7 @@ use ottla_storage::fs::{Fs, OsFs};
 use tokio::net::lookup_host;
 
 use crate::broker::data_dirs::DataDirs;
+use crate::broker::group_samples::GroupSamples;
 use crate::broker::samples::BrokerSamples;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{BrokerConfig, Endpoint, SecurityProtocol};
@@ -30,6 +31,7 @@ use crate::telemetry::{BrokerState, Telemetry};
 
 mod data_dirs;
 mod embedded_controller;
+mod group_samples;
 mod samples;
 
 pub use data_dirs::{DataDirError, format_data_dirs};
@@ -68,7 +70,7 @@ impl Broker {
     }
 
     /// Counters.
-    pub fn telemetry(&self) -> &Telemetry {
+    pub fn telemetry(&self) -> &Arc<Telemetry> {
         &self.telemetry
     }
 
@@ -297,6 +299,7 @@ impl RunningBroker {
             transactions,
         });
         broker.telemetry.add(Arc::new(BrokerSamples::new(&broker)));
+        broker.telemetry.add(Arc::new(GroupSamples::new(&broker)));
         housekeeping::start(&broker);
         let slots = ConnectionSlots::new(
             broker.limits.max_connections,
@@ -340,7 +343,7 @@ impl RunningBroker {
     }
 
     /// The broker's counters.
-    pub fn telemetry(&self) -> &Telemetry {
+    pub fn telemetry(&self) -> &Arc<Telemetry> {
         self.broker.telemetry()
     }
 

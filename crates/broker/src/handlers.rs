@@ -46,6 +46,7 @@ pub mod init_producer_id;
 pub mod internal_topics;
 pub mod join_group;
 pub mod leave_group;
+pub mod list_config_resources;
 pub mod list_groups;
 pub mod list_offsets;
 pub mod list_partition_reassignments;
@@ -197,6 +198,7 @@ pub static APIS: &[Api] = &[
     api::<list_transactions::ListTransactions>(ApiKey::ListTransactions),
     api::<consumer_group_heartbeat::ConsumerGroupHeartbeat>(ApiKey::ConsumerGroupHeartbeat),
     api::<consumer_group_describe::ConsumerGroupDescribe>(ApiKey::ConsumerGroupDescribe),
+    api::<list_config_resources::ListConfigResources>(ApiKey::ListConfigResources),
     api::<describe_topic_partitions::DescribeTopicPartitions>(ApiKey::DescribeTopicPartitions),
 ];
 

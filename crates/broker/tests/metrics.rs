@@ -1,9 +1,12 @@
 //! What a client does shows in the metrics of a running broker.
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use ottla_broker::broker::RunningBroker;
 use ottla_broker::config::BrokerConfig;
+use ottla_broker::telemetry::Telemetry;
 use ottla_broker::telemetry::catalogue::CATALOGUE;
 use ottla_protocol::api as wire;
 use ottla_protocol::ids::Timestamp;
@@ -13,10 +16,13 @@ use ottla_protocol::messages::delete_records_request::{
     DeleteRecordsPartition, DeleteRecordsTopic,
 };
 use ottla_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use ottla_protocol::messages::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
 use ottla_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use ottla_protocol::messages::{
-    CreateTopicsRequest, DeleteRecordsRequest, FetchRequest, MetadataRequest, ProduceRequest,
-    TopicName,
+    CreateTopicsRequest, DeleteRecordsRequest, FetchRequest, FindCoordinatorRequest,
+    MetadataRequest, OffsetCommitRequest, ProduceRequest, TopicName,
 };
 use ottla_protocol::record::BatchBuilder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -66,7 +72,31 @@ fn fetch(offset: i64, max_wait_ms: i32) -> FetchRequest {
         .with_max_wait_ms(max_wait_ms)
 }
 
-#[tokio::test]
+/// Commits offset 1 of `t-0` as an admin client does.
+async fn commit(stream: &mut TcpStream) {
+    let group = StrBytes::from_static_str("g");
+    let find = FindCoordinatorRequest::default().with_coordinator_keys(vec![group.clone()]);
+    call(stream, 4, &find).await;
+    let partition = OffsetCommitRequestPartition::default().with_committed_offset(1);
+    let topic = OffsetCommitRequestTopic::default()
+        .with_name(topic("t"))
+        .with_partitions(vec![partition]);
+    let request = OffsetCommitRequest::default()
+        .with_group_id(group.into())
+        .with_generation_id_or_member_epoch(-1)
+        .with_topics(vec![topic]);
+    loop {
+        let answer = call(stream, 8, &request).await;
+        match answer.topics[0].partitions[0].error_code {
+            0 => return,
+            // COORDINATOR_LOAD_IN_PROGRESS passes.
+            code => assert_eq!(code, 14),
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_client_does_is_counted() {
     let dir = tempfile::tempdir().unwrap();
     let overrides = [
@@ -104,6 +134,18 @@ async fn what_a_client_does_is_counted() {
     call(&mut stream, 12, &fetch(3, 1)).await;
     call(&mut stream, 12, &fetch(99, 0)).await;
 
+    commit(&mut stream).await;
+    let text = page(broker.telemetry()).await;
+    let lag = "kafka_consumergroup_lag{consumergroup=\"g\",topic=\"t\",partition=\"0\"} 2";
+    assert!(text.lines().any(|found| found == lag), "{lag}\n{text}");
+    let seconds =
+        "kafka_consumergroup_lag_seconds{consumergroup=\"g\",topic=\"t\",partition=\"0\"} ";
+    let seconds = text.lines().find_map(|line| line.strip_prefix(seconds));
+    let seconds: f64 = seconds.unwrap().parse().unwrap();
+    assert!(
+        seconds > 50.0 * 365.0 * 86_400.0,
+        "since 1970, not {seconds}"
+    );
     let everything = DeleteRecordsPartition::default().with_offset(-1);
     let topic = DeleteRecordsTopic::default()
         .with_name(topic("t"))
@@ -114,7 +156,7 @@ async fn what_a_client_does_is_counted() {
     // A request is counted after its response has been sent, so before the next one of the connection is read.
     call(&mut stream, 9, &MetadataRequest::default()).await;
 
-    let text = broker.telemetry().render(true);
+    let text = page(broker.telemetry()).await;
     let size = batch.len();
     let listener = "{listener=\"PLAINTEXT\",networkProcessor=\"0\"}";
     for line in [
@@ -138,9 +180,17 @@ async fn what_a_client_does_is_counted() {
         &format!("kafka_log_log_size{{topic=\"t\",partition=\"0\"}} {size}"),
         "kafka_network_requestmetrics_errors_total{request=\"DeleteRecords\",error=\"NONE\"} 1",
         "kafka_topic_partition_leader{topic=\"t\",partition=\"0\"} 1",
-        "kafka_controller_kafkacontroller_globaltopiccount 1",
+        "kafka_controller_kafkacontroller_globaltopiccount 2",
         "kafka_server_replicamanager_underminisrpartitioncount 0",
         "kafka_server_kafkaserver_brokerstate 3",
+        "kafka_consumergroup_current_offset{consumergroup=\"g\",topic=\"t\",partition=\"0\"} 1",
+        "kafka_consumergroup_lag{consumergroup=\"g\",topic=\"t\",partition=\"0\"} 0",
+        "kafka_consumergroup_lag_sum{consumergroup=\"g\",topic=\"t\"} 0",
+        "kafka_consumergroup_members{consumergroup=\"g\"} 0",
+        "kafka_coordinator_group_groupmetadatamanager_numgroupsempty 1",
+        "kafka_coordinator_group_groupmetadatamanager_numoffsets 1",
+        "kafka_server_group_coordinator_metrics_offset_commit_count 1",
+        "kafka_server_group_coordinator_metrics_num_partitions{state=\"failed\"} 0",
         &format!("ottla_sendfile_bytes_total{{tls=\"false\"}} {size}"),
         &format!("kafka_server_socket_server_metrics_connection_count{listener} 1"),
     ] {
@@ -164,4 +214,11 @@ async fn what_a_client_does_is_counted() {
     );
     drop(stream);
     broker.stop().await.unwrap();
+}
+
+/// The page of metrics; the groups answer for it on the runtime's threads.
+async fn page(telemetry: &Arc<Telemetry>) -> String {
+    let telemetry = Arc::clone(telemetry);
+    let rendered = tokio::task::spawn_blocking(move || telemetry.render(true));
+    rendered.await.unwrap()
 }

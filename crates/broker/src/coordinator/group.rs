@@ -11,6 +11,7 @@ pub mod consumer_protocol;
 pub mod message;
 pub mod offsets;
 pub mod records;
+pub mod sample;
 pub mod topics;
 pub mod transactional_offsets;
 
@@ -64,6 +65,7 @@ impl GroupShard {
                 effects: VecDeque::new(),
                 new_id,
                 topics,
+                counts: sample::Counts::default(),
             },
             groups: HashMap::new(),
             offsets: Offsets::default(),
@@ -246,6 +248,10 @@ impl Shard for GroupShard {
                 self.core.reply(reply_to, response);
             }
             GroupRequest::PartitionsDeleted(gone) => self.delete_partitions(&gone, reply_to),
+            GroupRequest::Sample => {
+                let response = self.sample();
+                self.core.reply(reply_to, response);
+            }
             GroupRequest::SyncGroup(request) => self.sync(&request, reply_to),
             GroupRequest::TxnOffsetCommit(producer, request) => {
                 self.commit_transactional(producer, &request, reply_to);

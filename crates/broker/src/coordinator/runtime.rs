@@ -125,6 +125,11 @@ impl GroupCoordinator {
         shards.ask(shard, request).await
     }
 
+    /// How many shards are being loaded, are at work, and could not be loaded.
+    pub fn shard_states(&self) -> [usize; 3] {
+        self.shards.get().map(Shards::states).unwrap_or_default()
+    }
+
     fn start_shards(&self, topic: &Topic) -> Shards<GroupShard> {
         let make = || {
             let new_id = Box::new(Uuid::new_v4);

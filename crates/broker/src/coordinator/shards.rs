@@ -136,6 +136,15 @@ impl<S: Shard> Shards<S> {
         self.handles.is_empty()
     }
 
+    /// How many are being loaded, are at work, and could not be loaded.
+    pub fn states(&self) -> [usize; 3] {
+        let mut counts = [0; 3];
+        for handle in &self.handles {
+            counts[usize::from(handle.state.load(Ordering::Acquire).min(FAILED))] += 1;
+        }
+        counts
+    }
+
     /// Ask one shard.
     ///
     /// # Errors

@@ -52,6 +52,7 @@ response_errors! {
     HeartbeatResponse: |response, errors| errors.add(response.error_code);
     JoinGroupResponse: |response, errors| errors.add(response.error_code);
     LeaveGroupResponse: |response, errors| errors.add(response.error_code);
+    ListConfigResourcesResponse: |response, errors| errors.add(response.error_code);
     ListGroupsResponse: |response, errors| errors.add(response.error_code);
     SyncGroupResponse: |response, errors| errors.add(response.error_code);
     UpdateFeaturesResponse: |response, errors| errors.add(response.error_code);

@@ -177,6 +177,27 @@ catalogue! {
     PartitionReplicaCount Gauge "kafka_topic_partition_replicas" ["topic", "partition"] "Replicas; only on the leader";
     PartitionUnderReplicatedExporter Gauge "kafka_topic_partition_under_replicated_partition" ["topic", "partition"] "1 if under-replicated; only on the leader";
 
+    ConsumerGroupCurrentOffset Gauge "kafka_consumergroup_current_offset" ["consumergroup", "topic", "partition"] "Committed offset";
+    ConsumerGroupLag Gauge "kafka_consumergroup_lag" ["consumergroup", "topic", "partition"] "Records not yet consumed: high watermark minus committed offset, or minus log start where the offset is before it";
+    ConsumerGroupLagSeconds Gauge "kafka_consumergroup_lag_seconds" ["consumergroup", "topic", "partition"] "Age of the oldest record not yet consumed, to the batch; 0 without lag";
+    ConsumerGroupCurrentOffsetSum Gauge "kafka_consumergroup_current_offset_sum" ["consumergroup", "topic"] "Sum of the committed offsets";
+    ConsumerGroupLagSum Gauge "kafka_consumergroup_lag_sum" ["consumergroup", "topic"] "Records of the topic not yet consumed";
+    ConsumerGroupMembers Gauge "kafka_consumergroup_members" ["consumergroup"] "Members";
+    Groups Gauge "kafka_coordinator_group_groupmetadatamanager_numgroups" [] "Groups coordinated here, of both protocols";
+    GroupsEmpty Gauge "kafka_coordinator_group_groupmetadatamanager_numgroupsempty" [] "Groups without members";
+    GroupsStable Gauge "kafka_coordinator_group_groupmetadatamanager_numgroupsstable" [] "Groups whose members all have what they shall have";
+    GroupsPreparing Gauge "kafka_coordinator_group_groupmetadatamanager_numgroupspreparingrebalance" [] "Groups whose members are joining; consumer groups without an assignment";
+    GroupsCompleting Gauge "kafka_coordinator_group_groupmetadatamanager_numgroupscompletingrebalance" [] "Groups that wait for their leader's assignment; consumer groups whose members are on their way to it";
+    GroupsDead Gauge "kafka_coordinator_group_groupmetadatamanager_numgroupsdead" [] "Groups about to vanish; they vanish at once, so 0";
+    GroupOffsets Gauge "kafka_coordinator_group_groupmetadatamanager_numoffsets" [] "Committed offsets of all groups";
+    GroupsByProtocol Gauge "kafka_server_group_coordinator_metrics_group_count" ["protocol"] "Groups by the protocol of their members: classic or consumer";
+    ConsumerGroupsByState Gauge "kafka_server_group_coordinator_metrics_consumer_group_count" ["state"] "Groups of the consumer protocol by state";
+    CoordinatorPartitions Gauge "kafka_server_group_coordinator_metrics_num_partitions" ["state"] "Partitions of __consumer_offsets: loading, active or failed";
+    OffsetCommits Counter "kafka_server_group_coordinator_metrics_offset_commit_count" [] "Offsets committed outside of transactions";
+    OffsetExpirations Counter "kafka_server_group_coordinator_metrics_offset_expiration_count" [] "Offsets deleted because of offsets.retention.minutes";
+    ClassicRebalances Counter "kafka_server_group_coordinator_metrics_group_completed_rebalance_count" [] "Rebalances of classic groups that came to an assignment";
+    ConsumerRebalances Counter "kafka_server_group_coordinator_metrics_consumer_group_rebalance_count" [] "Changes of members, subscriptions or topics of consumer groups";
+
     BuildInfo Gauge "ottla_build_info" ["version"] "1, with the version of this broker";
     ProcessCpuSeconds Counter "process_cpu_seconds_total" [] "Processor time in user and system mode";
     ProcessOpenFds Gauge "process_open_fds" [] "Open file descriptors";

@@ -1,5 +1,7 @@
 //! States as plain values, for those who know them; which metrics they become is said here alone.
 
+pub mod group;
+
 use super::catalogue::Name;
 use super::page::Page;
 

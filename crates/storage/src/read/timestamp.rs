@@ -66,6 +66,30 @@ impl LogReader {
         self.looking_again(|set| self.latest(set, below))
     }
 
+    /// The first timestamp of the batch that holds `offset`, or of the next one where compaction removed it: no record
+    /// from `offset` on in that batch is older, as far as its producer's clock did not go back. `None` at the log's end.
+    /// Reads no records.
+    pub fn timestamp_at(&self, offset: Offset) -> Result<Option<Timestamp>, ReadError> {
+        self.looking_again(|set| {
+            let Some(start) = self.start(set, offset)? else {
+                return Ok(None);
+            };
+            let Some(segment) = start.segments.first() else {
+                return Ok(None);
+            };
+            let size = segment.size();
+            if start.position >= size {
+                return Ok(None);
+            }
+            let file = segment.log.get()?;
+            let header = segment.header_at(&*file, start.position, size)?.header;
+            Ok(Some(match header.is_log_append_time() {
+                true => header.max_timestamp(),
+                false => header.base_timestamp(),
+            }))
+        })
+    }
+
     fn latest(&self, set: &SegmentSet, below: Offset) -> Result<Option<TimestampMatch>, ReadError> {
         let start = self.log_start_offset();
         let mut latest: Option<(&Arc<Segment>, Timestamp)> = None;

@@ -129,3 +129,27 @@ fn what_is_deleted_or_above_the_bound_is_not_found() {
         Some(found)
     );
 }
+
+#[test]
+fn the_timestamp_at_an_offset_is_that_of_its_batch() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = LogConfig {
+        index_interval_bytes: 200,
+        ..small_config()
+    };
+    let mut log = open(dir.path(), config, Opening::UNKNOWN);
+    assert_eq!(log.reader().timestamp_at(Offset(0)).unwrap(), None);
+    let all = fill(&mut log, &mut Random(5), 120);
+    log.delete_before(Offset(20)).unwrap();
+    let batches = read_on(&log.reader(), Offset(20), 1 << 20);
+    assert!(batches.len() > 90);
+    for (header, ..) in &batches {
+        let first = all[header.base_offset().0 as usize];
+        for offset in header.base_offset().0.max(20)..=header.last_offset().0 {
+            let found = log.reader().timestamp_at(Offset(offset)).unwrap();
+            assert_eq!(found, Some(Timestamp(first)), "at {offset}");
+        }
+    }
+    let end = log.reader().log_end_offset();
+    assert_eq!(log.reader().timestamp_at(end).unwrap(), None);
+}

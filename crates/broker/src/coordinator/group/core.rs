@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::config::GroupConfig;
 use super::message::{GroupResponse, Then};
 use super::records::GroupRecord;
+use super::sample::Counts;
 use super::topics::Topics;
 use crate::coordinator::shard::{Effect, Now, ReplyTo, TimerTable};
 
@@ -49,6 +50,7 @@ pub(super) struct Core {
     pub(super) effects: VecDeque<GroupEffect>,
     pub(super) new_id: NewId,
     pub(super) topics: Arc<dyn Topics>,
+    pub(super) counts: Counts,
 }
 
 impl Core {
@@ -66,6 +68,7 @@ impl Core {
             }
             return;
         }
+        self.counts.decided(&records);
         self.effects.push_back(Effect::Append { records, then });
     }
 

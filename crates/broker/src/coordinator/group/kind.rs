@@ -23,6 +23,13 @@ impl Group {
         }
     }
 
+    pub(super) fn member_count(&self) -> usize {
+        match self {
+            Self::Classic(group) => group.member_count(),
+            Self::Consumer(group) => group.member_count(),
+        }
+    }
+
     pub(super) fn is_subscribed(&self, topic: &str) -> bool {
         match self {
             Self::Classic(group) => group.is_subscribed(topic),

@@ -16,6 +16,7 @@ use ottla_protocol::messages::{
 use ottla_protocol::record::EndTxnMarker;
 
 use super::core::TimerKey;
+use super::sample::ShardSample;
 use crate::coordinator::shard::{AppendFailure, ReplyTo, TransactionalProducer};
 
 /// Who sent a request.
@@ -58,6 +59,8 @@ pub enum GroupRequest {
     OffsetFetch(OffsetFetchRequestGroup, bool),
     /// Partitions of these topics are gone: name of the topic and indexes.
     PartitionsDeleted(Vec<(Arc<str>, i32)>),
+    /// Tell everything a scrape wants to know.
+    Sample,
     /// Fetch or hand in the assignment.
     SyncGroup(SyncGroupRequest),
     /// Commit offsets within a producer's transaction.
@@ -93,6 +96,8 @@ pub enum GroupResponse {
     OffsetFetch(OffsetFetchResponseGroup),
     /// To [`GroupRequest::PartitionsDeleted`].
     PartitionsDeleted,
+    /// To [`GroupRequest::Sample`].
+    Sample(ShardSample),
     /// To [`GroupRequest::SyncGroup`].
     SyncGroup(SyncGroupResponse),
     /// To [`GroupRequest::TxnOffsetCommit`].
@@ -145,7 +150,7 @@ impl GroupResponse {
                 response.topics.clear();
                 response.error_code = code;
             }
-            Self::PartitionsDeleted => {}
+            Self::PartitionsDeleted | Self::Sample(_) => {}
             Self::SyncGroup(response) => response.error_code = code,
             Self::TxnOffsetCommit(response) => {
                 for topic in &mut response.topics {
@@ -181,6 +186,7 @@ into_response! {
     OffsetCommit(OffsetCommitResponse),
     OffsetDelete(OffsetDeleteResponse),
     OffsetFetch(OffsetFetchResponseGroup),
+    Sample(ShardSample),
     SyncGroup(SyncGroupResponse),
     TxnOffsetCommit(TxnOffsetCommitResponse),
 }

@@ -31,6 +31,9 @@ impl GroupShard {
                 records.extend(group.tombstones(id));
             }
         }
+        let expired = records.iter();
+        let expired = expired.filter(|record| matches!(record, GroupRecord::OffsetCommit(..)));
+        self.core.counts.offset_expirations += expired.count() as u64;
         self.append_in_batches(records, Then::Nothing);
     }
 

@@ -98,7 +98,10 @@ impl ClassicGroup {
             return;
         }
         match (outcome, self.state) {
-            (Ok(()), State::Stable) => self.answer_syncs(core),
+            (Ok(()), State::Stable) => {
+                core.counts.classic_rebalances += 1;
+                self.answer_syncs(core);
+            }
             (Err(error), State::CompletingRebalance) => {
                 self.reset_assignment(core, error);
                 self.prepare_rebalance(core);

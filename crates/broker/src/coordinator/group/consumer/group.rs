@@ -209,6 +209,11 @@ impl ConsumerGroup {
         self.members.is_empty()
     }
 
+    /// How many members it has.
+    pub(in crate::coordinator::group) fn member_count(&self) -> usize {
+        self.members.len()
+    }
+
     /// Whether it has that member.
     #[cfg(test)]
     pub(in crate::coordinator::group) fn has_member(&self, id: &str) -> bool {

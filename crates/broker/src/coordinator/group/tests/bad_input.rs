@@ -24,7 +24,7 @@ fn code(response: &GroupResponse) -> i16 {
         GroupResponse::OffsetCommit(response) => response.topics[0].partitions[0].error_code,
         GroupResponse::OffsetDelete(response) => response.error_code,
         GroupResponse::OffsetFetch(response) => response.error_code,
-        GroupResponse::PartitionsDeleted => 0,
+        GroupResponse::PartitionsDeleted | GroupResponse::Sample(_) => 0,
         GroupResponse::SyncGroup(response) => response.error_code,
         GroupResponse::TxnOffsetCommit(response) => response.topics[0].partitions[0].error_code,
     }

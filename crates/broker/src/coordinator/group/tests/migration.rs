@@ -161,7 +161,7 @@ fn a_static_member_changes_its_protocol_in_place() {
     run(&mut h, &mut classic, &mut []);
     let mut a = Client::new("a", &["t"]);
     a.instance = Some("i".to_owned());
-    let mut consumers = vec![a];
+    let mut consumers = [a];
     assert_eq!(consumers[0].beat(&mut h), 0);
     assert_eq!((is_classic(&h), consumers[0].count()), (false, 6));
     let mut old = classic.remove(0);
