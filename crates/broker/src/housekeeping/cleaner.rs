@@ -215,10 +215,10 @@ struct CleanerMetrics {
 
 impl Collect for CleanerMetrics {
     fn collect(&self, page: &mut Page) {
-        if let Some(last_run) = self.cleaner.last_run() {
-            let since = page.now.0.saturating_sub(last_run.0).max(0);
-            page.signed(Name::CleanerTimeSinceLastRun, &[], since);
-        }
+        // Before its first look the time counts from the start, as in Kafka; that is a moment ago.
+        let last_run = self.cleaner.last_run().unwrap_or(page.now);
+        let since = page.now.0.saturating_sub(last_run.0).max(0);
+        page.signed(Name::CleanerTimeSinceLastRun, &[], since);
         let Some(partitions) = self.partitions.upgrade() else {
             return;
         };
