@@ -61,9 +61,9 @@ async fn values_of(client: &mut Client, partition: i32) -> Vec<String> {
 }
 
 /// Wait for what housekeeping does once a second.
-async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
-    while !is_so() {
+    while !is_so().await {
         assert!(Instant::now() < deadline, "not in time: {what}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -88,8 +88,10 @@ async fn a_directory_whose_disk_fails_takes_its_partitions_offline_and_no_others
             let expected = if *online { 0 } else { storage_error() };
             assert_eq!(data.error_code, expected, "partition {partition}");
         }
-        assert_eq!(broker.metric(OFFLINE), Some(1.0));
-        let replicas = broker.metric("kafka_server_replicamanager_offlinereplicacount ");
+        assert_eq!(broker.metric(OFFLINE).await, Some(1.0));
+        let replicas = broker
+            .metric("kafka_server_replicamanager_offlinereplicacount ")
+            .await;
         assert_eq!(replicas, Some(2.0));
         // New partitions go where there is a disk.
         client.create_topic("new", 2, &[]).await;
@@ -149,7 +151,7 @@ async fn a_directory_that_cannot_be_opened_costs_its_own_partitions_and_nothing_
     std::fs::rename(&second, &away).unwrap();
     std::fs::write(&second, "no directory").unwrap();
     broker.run().await;
-    assert_eq!(broker.metric(OFFLINE), Some(1.0));
+    assert_eq!(broker.metric(OFFLINE).await, Some(1.0));
     let mut client = broker.client().await;
     let taken = produce_to_all(&mut client, "two").await;
     assert_eq!(taken.iter().filter(|taken| **taken).count(), 2);
@@ -199,9 +201,14 @@ async fn appends_that_find_no_space_are_refused_and_the_log_goes_on_when_there_i
         "nothing of what was refused is there"
     );
     assert_eq!(values_of(&mut client, 0).await, ["one", "three"]);
-    assert_eq!(broker.metric(&series), Some(0.0));
+    assert_eq!(broker.metric(&series).await, Some(0.0));
     let refused = format!("ottla_log_dir_full_refused_batches_total{{path=\"{log_dirs}\"}} ");
-    assert!(broker.metric(&refused).is_some_and(|count| count >= 1.0));
+    assert!(
+        broker
+            .metric(&refused)
+            .await
+            .is_some_and(|count| count >= 1.0)
+    );
 }
 
 /// A file system of its own, of a few MiB; gone with this.
@@ -293,7 +300,7 @@ async fn a_full_disk_loses_nothing_and_serves_all_but_producers() {
         let full = format!("ottla_log_dir_full{{path=\"{log_dirs}\"}} ");
         let deadline = Instant::now() + Duration::from_secs(60);
         // Space that was reserved ahead is given back at first, so the first refusal need not be the last.
-        while broker.metric(&full) != Some(1.0) {
+        while broker.metric(&full).await != Some(1.0) {
             let topic = if stored < 40 { "filler" } else { "t" };
             let answer = client.produce(topic, 0, records::batch(&[&value])).await;
             match answer.error_code {
@@ -332,7 +339,10 @@ async fn a_full_disk_loses_nothing_and_serves_all_but_producers() {
             again.base_offset, stored_in_t,
             "nothing lost, nothing twice"
         );
-        eventually("the broker says so", || broker.metric(&full) == Some(0.0)).await;
+        eventually("the broker says so", async || {
+            broker.metric(&full).await == Some(0.0)
+        })
+        .await;
         drop(client);
         broker.restart().await;
         let mut client = broker.client().await;

@@ -96,8 +96,11 @@ impl TestBroker {
     }
 
     /// Value of a series, as the metrics page names it, labels and all.
-    pub fn metric(&self, series: &str) -> Option<f64> {
-        let page = self.running().telemetry().render(true);
+    pub async fn metric(&self, series: &str) -> Option<f64> {
+        let telemetry = Arc::clone(self.running().telemetry());
+        // The groups answer for the page on this thread.
+        let rendered = tokio::task::spawn_blocking(move || telemetry.render(true));
+        let page = rendered.await.expect("a page of metrics");
         let line = page.lines().find_map(|line| line.strip_prefix(series))?;
         line.trim().parse().ok()
     }
