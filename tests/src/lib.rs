@@ -1,7 +1,5 @@
 //! Harness for tests of a whole broker: start one on port 0 in a directory of its own, and talk raw protocol to it.
 
-#![forbid(unsafe_code)]
-
 pub mod client;
 pub mod groups;
 pub mod process;

@@ -3,8 +3,6 @@
 //! Both sides are processes of their own on the same CPU; what is compared is the CPU time of the server process.
 //! Absolute figures are this machine's and this hour's, ratios travel better.
 
-#![forbid(unsafe_code)]
-
 mod affinity;
 mod batch;
 mod case;

@@ -1,6 +1,5 @@
 //! Everything that has a socket, a clock or a policy: the broker around the logs.
 
-pub mod allocator;
 pub mod banner;
 pub mod broker;
 pub mod cli;

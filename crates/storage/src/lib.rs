@@ -7,8 +7,6 @@
 //! [`Log`] is the log of one partition, [`LogReader`] its view for readers, [`LogManager`] all logs of a node,
 //! [`LogDir`] a data directory.
 
-#![forbid(unsafe_code)]
-
 pub mod append;
 mod batch_scan;
 mod boundary;

@@ -213,7 +213,6 @@ async fn run_broker(
         started.log();
     }
     supervisor::notify(supervisor::State::Ready);
-    crate::allocator::give_back();
     shutdown.requested().await;
     supervisor::notify(supervisor::State::Stopping);
     tracing::info!("stopping");
