@@ -19,6 +19,9 @@ CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 CLIENT_CASES = [*(f"round-trip-{codec}" for codec in CODECS), "offsets-by-timestamp", "seek", "large-record",
                 "too-large-record", "idempotence", "create-topic", "unknown-topic"]
 
+# What every transactional client program does.
+TRANSACTION_CASES = ["commit-and-abort", "send-offsets", "fencing", "timeout"]
+
 
 class Skip(Exception):
     """This case does not apply here; the message says why."""

@@ -5,10 +5,9 @@ from pathlib import Path
 
 from harness import tools
 from harness.broker import ApacheKafka
-from harness.suite import ProgramSuite, Skip, Suite
+from harness.suite import TRANSACTION_CASES, ProgramSuite, Skip, Suite
 
 HERE = Path(__file__).resolve().parent
-CASES = ["commit-and-abort", "send-offsets", "fencing", "timeout"]
 TOOLS = Suite("transaction-tools", "kafka-tools 4.1.2")
 EXCHANGE = Suite("transaction-exchange", "Apache Kafka 4.1.2", quick=False)
 
@@ -25,8 +24,8 @@ def java(_context):
 
 
 SUITES = [
-    ProgramSuite("librdkafka-transactions", "2.16.1, librdkafka 2.16", librdkafka, CASES),
-    ProgramSuite("java-transactions", "kafka-clients 4.1.2", java, CASES),
+    ProgramSuite("librdkafka-transactions", "2.16.1, librdkafka 2.16", librdkafka, TRANSACTION_CASES),
+    ProgramSuite("java-transactions", "kafka-clients 4.1.2", java, TRANSACTION_CASES),
     TOOLS,
     EXCHANGE,
 ]
