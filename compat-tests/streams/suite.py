@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harness import batch, kcat, schema, session, tools, wire
 from harness.suite import Suite
+from harness.traffic import NO_LEADER_YET
 
 HERE = Path(__file__).resolve().parent
 PARTITIONS = 2
@@ -167,8 +168,14 @@ def feed(broker, prefix, model, rng):
                 places[place].append((key and key.encode(), value.encode()))
             for partition, records in enumerate(places):
                 body = session.produce_body(f"{prefix}-{topic}", one_batch(records, model), partition=partition)
-                answer = connection.call(schema.PRODUCE, 7, body)["topics"][0]["partitions"][0]
-                session.ok("Produce", answer["error_code"])
+                while (code := produce(connection, body)) in NO_LEADER_YET:
+                    time.sleep(0.05)
+                session.ok("Produce", code)
+
+
+def produce(connection, body):
+    """The error code for the one partition."""
+    return connection.call(schema.PRODUCE, 7, body)["topics"][0]["partitions"][0]["error_code"]
 
 
 def one_batch(records, model):
