@@ -120,8 +120,8 @@ fn supported_features(version: i16) -> Vec<SupportedFeatureKey> {
         .collect()
 }
 
-/// The log of a cluster may finalize `group.version`, but what it promises is not all here yet: the change of a live
-/// group from one protocol to the other has a known fault with cooperative consumers.
+/// The log of a cluster may finalize `group.version`, but what it promises is not proven yet: no real client has been
+/// through the change of a live group from one protocol to the other.
 fn is_announced(feature: &str) -> bool {
     feature != "group.version"
 }

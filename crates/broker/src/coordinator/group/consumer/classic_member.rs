@@ -4,6 +4,7 @@
 //! A member's generation is its epoch. When the group moves on, a heartbeat tells it to rebalance; its JoinGroup is the
 //! step that a heartbeat of the consumer protocol would be, with what it says it owns; its SyncGroup fetches the result.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ottla_protocol::ResponseError;
@@ -73,13 +74,13 @@ impl ConsumerGroup {
         // Kafka fails on it too, with an exception that has no code of its own.
         let subscription = subscription.ok_or(refuse(ResponseError::UnknownServerError))?;
         let mut draft = Draft::new(self);
-        let member = find_member(&mut draft, &id, request).map_err(refuse)?;
+        let owned = by_id(&subscription, &*core.topics);
+        let member = find_member(&mut draft, &id, request, &owned).map_err(refuse)?;
         let is_replacement = draft.records.iter().any(GroupRecord::is_tombstone);
         let updated = updated(&member, origin, request, &subscription);
         let has_changed = updated.topics != member.topics;
         draft.update_member(core, &member, &updated);
         draft.update_target(core);
-        let owned = by_id(&subscription, &*core.topics);
         let member = draft.reconcile(&id, Some(&owned));
         let downgrade = is_replacement.then(|| draft.group.downgrade(core, None));
         let downgrade = downgrade.flatten();
@@ -98,7 +99,8 @@ impl ConsumerGroup {
         Ok(ClassicJoin {
             records: draft.records,
             response,
-            downgrade: is_downgrade.then_some(has_changed),
+            // Who is on its way to its target gets there in another generation only.
+            downgrade: is_downgrade.then(|| has_changed || !draft.group.is_reconciled()),
         })
     }
 
@@ -273,9 +275,11 @@ fn find_member(
     draft: &mut Draft,
     id: &Arc<str>,
     request: &JoinGroupRequest,
+    owned: &Assignment,
 ) -> Result<Member, ResponseError> {
     let instance_id = request.group_instance_id.as_deref();
-    if instance_id.is_some() && !request.member_id.is_empty() {
+    let claims_id = !request.member_id.is_empty();
+    if instance_id.is_some() && claims_id {
         let member = draft.group.known_member(id, instance_id);
         return member.cloned().map_err(|Refusal(error, _)| error);
     }
@@ -283,6 +287,11 @@ fn find_member(
         Some(holder) => {
             let replaced = draft.replace_static_member(&holder, id, true);
             replaced.map_err(|Refusal(error, _)| error)
+        }
+        // An id of MEMBER_ID_REQUIRED comes with nothing. Who owns partitions was a member and has been removed: others
+        // may have them by now, and this code makes it drop them. Kafka takes it in as a new member.
+        None if claims_id && !draft.group.members.contains_key(id) && !owned.is_empty() => {
+            Err(ResponseError::UnknownMemberId)
         }
         None => Ok(draft.member_or_new(id)),
     }
@@ -325,5 +334,7 @@ fn by_id(subscription: &Subscription, topics: &dyn Topics) -> Assignment {
         let topic: TopicId = topics.by_name(name)?.id;
         Some((topic, indexes.iter().copied().collect()))
     });
-    owned.collect()
+    owned
+        .filter(|(_, indexes): &(_, BTreeSet<i32>)| !indexes.is_empty())
+        .collect()
 }

@@ -220,14 +220,19 @@ impl ConsumerGroup {
         self.members.contains_key(id)
     }
 
+    /// Whether every member has all that it shall have.
+    pub(super) fn is_reconciled(&self) -> bool {
+        let mut members = self.members.values();
+        members.all(|member| member.is_reconciled_to(self.target_epoch))
+    }
+
     /// Its state as the APIs tell it.
     pub(in crate::coordinator::group) fn state_name(&self) -> &'static str {
-        let is_reconciled = |member: &Member| member.is_reconciled_to(self.target_epoch);
         if self.is_empty() {
             "Empty"
         } else if self.epoch > self.target_epoch {
             "Assigning"
-        } else if self.members.values().all(is_reconciled) {
+        } else if self.is_reconciled() {
             "Stable"
         } else {
             "Reconciling"

@@ -73,7 +73,8 @@ impl ConsumerGroup {
         Some(records)
     }
 
-    /// A member as a classic group stores it: with what it was to own.
+    /// A member as a classic group stores it: with what it may own now, whatever it was to own. Kafka stores the target,
+    /// of which the member may not have heard; when the group turns again at once, others get what it still owns.
     fn to_classic(
         &self,
         member: &Member,
@@ -83,9 +84,11 @@ impl ConsumerGroup {
         let classic = member.classic.as_ref()?;
         let subscription = offered(&classic.supported_protocols, protocol)?;
         let version = subscription_version(&subscription.metadata.0)?;
-        let nothing = Assignment::new();
-        let target = self.target.get(&member.id).unwrap_or(&nothing);
-        let assignment = consumer_protocol::encode_assignment(version, &by_name(target, topics));
+        let mut held = member.assigned.clone();
+        for (topic, indexes) in &member.pending_revocation {
+            held.entry(*topic).or_default().extend(indexes);
+        }
+        let assignment = consumer_protocol::encode_assignment(version, &by_name(&held, topics));
         Some(MemberMetadata {
             member_id: member.id.to_string(),
             group_instance_id: member.instance_id.as_deref().map(str::to_owned),

@@ -153,8 +153,8 @@ fn by_id(named: Vec<TopicIndexes>, topics: &dyn Topics) -> Assignment {
 }
 
 /// A cooperative consumer may not have heard yet that the generation takes partitions from it: what it said it owns and
-/// nobody was given waits until it has given it up. Kafka has nothing of the kind, so that for a moment such a
-/// partition has two owners there.
+/// nobody was given waits until it has given it up. `ConsumerGroup.fromClassicGroup` goes by the assignments alone;
+/// the simulation with cooperative consumers finds partitions with two owners when this does.
 fn withhold(members: &mut [Member]) {
     let given: BTreeSet<(TopicId, i32)> = (members.iter())
         .flat_map(|member| &member.assigned)

@@ -121,6 +121,47 @@ fn who_does_not_come_back_to_the_rebalance_is_out() {
     assert_eq!(a.count(), 6);
 }
 
+/// Its partitions may be another member's by now, and nothing but this code makes it drop them.
+#[test]
+fn who_was_removed_comes_back_with_nothing() {
+    let mut h = with_policy(MigrationPolicy::Bidirectional);
+    let mut classic = [ClassicClient::new(true)];
+    let mut consumers = [Client::new("a", &["t"])];
+    run(&mut h, &mut [], &mut consumers);
+    run(&mut h, &mut classic, &mut consumers);
+    // It is silent for longer than its session, and then told to rejoin as if nothing had been.
+    for _ in 0..30 {
+        h.sleep(500);
+        assert_eq!(consumers[0].beat(&mut h), 0);
+    }
+    assert!(!is_member(&h, &classic[0].id));
+    assert_eq!((consumers[0].count(), classic[0].owned.len()), (6, 3));
+    let ticket = h.join(classic[0].join_request());
+    assert_eq!(h.joined(ticket).error_code, 25);
+    run(&mut h, &mut classic, &mut consumers);
+    assert_eq!((consumers[0].count(), classic[0].owned.len()), (3, 3));
+}
+
+/// What a member was to own is not what it owns: one consumer comes and goes, and the next one comes, before the
+/// member has heard of any of it.
+#[test]
+fn a_group_that_turns_twice_forgets_no_owner() {
+    for is_cooperative in [false, true] {
+        let mut h = with_policy(MigrationPolicy::Bidirectional);
+        let mut classic = [ClassicClient::new(is_cooperative)];
+        run(&mut h, &mut classic, &mut []);
+        let mut a = Client::new("a", &["t"]);
+        assert_eq!((a.beat(&mut h), a.count()), (0, 0));
+        assert_eq!(a.leave(&mut h, -1), 0);
+        assert!(is_classic(&h));
+        let mut consumers = [Client::new("b", &["t"])];
+        assert_eq!(consumers[0].beat(&mut h), 0);
+        assert!(!is_classic(&h));
+        one_owner(&h, &classic, &consumers);
+        run(&mut h, &mut classic, &mut consumers);
+    }
+}
+
 #[test]
 fn the_policy_forbids() {
     for (policy, up, down) in [

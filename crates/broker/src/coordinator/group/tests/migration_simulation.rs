@@ -15,7 +15,6 @@ fn eager_consumers_and_the_new_protocol_in_any_weather() {
 }
 
 #[test]
-#[ignore = "a known fault: with lost answers and restarts some seeds give a partition two owners for a moment"]
 fn cooperative_consumers_and_the_new_protocol_in_any_weather() {
     run(true);
 }

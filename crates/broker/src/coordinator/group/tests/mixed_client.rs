@@ -142,7 +142,10 @@ impl ClassicClient {
         self.phase = Phase::Out;
         match code {
             27 => {}
-            22 => self.generation = -1,
+            22 => {
+                self.generation = -1;
+                self.owned.clear();
+            }
             25 | 82 => {
                 self.id.clear();
                 self.generation = -1;
