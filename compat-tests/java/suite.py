@@ -13,11 +13,11 @@ HERE = Path(__file__).resolve().parent
 CONSOLE = Suite("java-console", "kafka-tools 4.1.2")
 
 
-def with_library(folder):
+def with_library(folder, program="Client.java"):
     def command(_context):
         class_path = tools.maven(folder)
         return [tools.java(), "-Xmx512m", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
-                "-cp", class_path, HERE / "Client.java"], {}
+                "-cp", class_path, HERE / program], {}
     return command
 
 
@@ -34,6 +34,8 @@ SUITES = [
     group_suite("java-group-848", "kafka-clients 4.1.2", member(tools.ROOT / "apache-kafka"), protocol="consumer"),
     # Static members came with 2.3.
     group_suite("java-2.1-group", "kafka-clients 2.1.0", member(tools.ROOT / "java-2.1"), static=False),
+    ProgramSuite("java-group-migration", "kafka-clients 4.1.2", with_library(tools.ROOT / "apache-kafka", "Migration.java"),
+                 ["feature", "eager", "cooperative", "eager-in-haste", "cooperative-in-haste"], timeout=600),
     CONSOLE,
 ]
 

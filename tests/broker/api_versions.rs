@@ -42,6 +42,16 @@ async fn every_version_lists_every_api() {
             (0, 13),
             "librdkafka needs 0 (KAFKA-18659)"
         );
+        if version >= 3 {
+            let finalized: Vec<_> = (response.finalized_features.iter())
+                .map(|feature| (&*feature.name, feature.max_version_level))
+                .collect();
+            // A client of version 3 takes a lowest version of 0 for an error.
+            let supports = (response.supported_features.iter())
+                .any(|feature| &*feature.name == "group.version");
+            assert!(finalized.contains(&("group.version", 1)), "{finalized:?}");
+            assert_eq!(supports, version >= 4);
+        }
     }
 }
 

@@ -82,11 +82,7 @@ fn answer(
         let offset = image.provenance.last_contained_offset;
         response.supported_features = supported_features(version);
         response.finalized_features_epoch = offset.0;
-        let finalized = image
-            .features
-            .finalized()
-            .filter(|(name, _)| is_announced(name));
-        response.finalized_features = finalized
+        response.finalized_features = (image.features.finalized())
             .map(|(name, level)| {
                 FinalizedFeatureKey::default()
                     .with_name(StrBytes::from_string(name.to_owned()))
@@ -108,7 +104,6 @@ fn announce(api: &Api) -> ApiVersion {
 fn supported_features(version: i16) -> Vec<SupportedFeatureKey> {
     REGISTERED_FEATURES
         .iter()
-        .filter(|(name, _, _)| is_announced(name))
         // A client of version 3 takes a lowest version of 0 for an error.
         .filter(|(_, min, _)| version >= 4 || *min > 0)
         .map(|(name, min, max)| {
@@ -118,12 +113,6 @@ fn supported_features(version: i16) -> Vec<SupportedFeatureKey> {
                 .with_max_version(*max)
         })
         .collect()
-}
-
-/// The log of a cluster may finalize `group.version`, but what it promises is not proven yet: no real client has been
-/// through the change of a live group from one protocol to the other.
-fn is_announced(feature: &str) -> bool {
-    feature != "group.version"
 }
 
 /// Letters, digits, dots and dashes, with a letter or digit at both ends (`ApiVersionsRequest.isValid`).

@@ -1,6 +1,7 @@
 //! ConsumerGroupDescribe, versions 0-1: epochs, members and assignments of groups of the consumer protocol (KIP-848).
 //!
-//! *Behaviour*: a classic group is GROUP_ID_NOT_FOUND here, upon which admin clients ask with DescribeGroups.
+//! *Behaviour*: a classic group is GROUP_ID_NOT_FOUND here, upon which admin clients ask with DescribeGroups. All are
+//! UNSUPPORTED_VERSION where the cluster's `group.version` is 0.
 //!
 //! *Versions*: 1 tells which members speak the classic protocol (KIP-1099).
 
@@ -14,7 +15,7 @@ use ottla_protocol::messages::{ConsumerGroupDescribeRequest, ConsumerGroupDescri
 
 use super::Handler;
 use super::authorized_operations;
-use super::group_request::by_shard;
+use super::group_request::{by_shard, serves_consumer_protocol};
 use crate::broker::Broker;
 use crate::coordinator::group::message::{GroupRequest, GroupResponse};
 use crate::network::request::RequestContext;
@@ -42,6 +43,11 @@ impl Handler for ConsumerGroupDescribe {
             .iter()
             .map(|id| Arc::from(&***id))
             .collect();
+        if !serves_consumer_protocol(broker) {
+            let refused = |id: &Arc<str>| refused(id, ResponseError::UnsupportedVersion);
+            return ConsumerGroupDescribeResponse::default()
+                .with_groups(ids.iter().map(refused).collect());
+        }
         let (named, empty): (Vec<_>, Vec<_>) = ids.into_iter().partition(|id| !id.is_empty());
         let mut groups: Vec<DescribedGroup> = (empty.iter())
             .map(|id| refused(id, ResponseError::InvalidGroupId))

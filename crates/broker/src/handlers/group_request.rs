@@ -19,6 +19,12 @@ pub fn origin(context: &RequestContext<'_>, version: i16) -> Origin {
     }
 }
 
+/// Whether the cluster has finalized a `group.version` with the consumer protocol (`GroupVersion.GV_1`). The log of an
+/// older cluster has not, and an older Kafka could not read what its groups would store.
+pub fn serves_consumer_protocol(broker: &Broker) -> bool {
+    broker.metadata().image().features.level("group.version") >= 1
+}
+
 /// Ask the group's coordinator; `take` picks the answer of the right kind.
 pub async fn ask<T>(
     broker: &Broker,
