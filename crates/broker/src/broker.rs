@@ -15,7 +15,7 @@ use crate::broker::group_samples::GroupSamples;
 use crate::broker::samples::BrokerSamples;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{BrokerConfig, Endpoint, SecurityProtocol};
-use crate::coordinator::runtime::{GroupCoordinator, group_config};
+use crate::coordinator::runtime::GroupCoordinator;
 use crate::coordinator::transaction::coordinator::{
     Surroundings, TransactionCoordinator, transaction_config,
 };
@@ -248,7 +248,7 @@ impl RunningBroker {
         let max_content =
             usize::try_from(config.ottla.ottla_max_decompressed_message_bytes).unwrap_or(0);
         let groups = Arc::new(GroupCoordinator::new(
-            group_config(&config.groups),
+            &config,
             max_content,
             controller.image(),
             Arc::clone(&partitions),

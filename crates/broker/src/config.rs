@@ -20,6 +20,7 @@ use thiserror::Error;
 pub mod check;
 pub mod docs;
 pub mod dynamic;
+pub mod dynamic_group;
 pub mod environment;
 mod group;
 mod ip_limits;
@@ -43,6 +44,7 @@ pub mod topic;
 mod transaction;
 pub mod value;
 
+pub use dynamic_group::{DynamicGroupConfig, GROUP_KEYS};
 pub use group::GroupSettings;
 pub use key::{Class, ConfigType, Key, Synonym, UpdateMode};
 pub use listener::{Endpoint, Listener, Listeners, SecurityProtocol};

@@ -48,12 +48,14 @@ pub enum ConfigSource {
     StaticBroker = 4,
     /// Not set.
     Default = 5,
+    /// Set on the group.
+    Group = 8,
 }
 
 /// The layers that hold for a broker, or for a topic on it.
 #[derive(Clone, Copy)]
 pub struct Layers<'a> {
-    /// Configs of the topic; `&()` when a broker is looked at.
+    /// Configs of the topic, or of the group; `&()` when a broker is looked at.
     pub topic: &'a dyn Overrides,
     /// Dynamic configs of this broker.
     pub broker: &'a dyn Overrides,
@@ -152,6 +154,18 @@ pub fn describe_broker(key: &'static Key, layers: &Layers<'_>) -> ConfigEntry {
     )
 }
 
+/// What DescribeConfigs says about a group config: of the broker it takes the value only
+/// (`ConfigHelper.createGroupConfigEntry`).
+pub fn describe_group(key: &'static Key, layers: &Layers<'_>) -> ConfigEntry {
+    let source = match layers.topic.text(key.name) {
+        Some(_) => ConfigSource::Group,
+        None => ConfigSource::Default,
+    };
+    let text = effective_text(key, layers);
+    let synonyms = text.iter().map(|text| synonym(key, key.name, text, source));
+    entry(key, text.clone(), synonyms.collect())
+}
+
 fn entry(key: &'static Key, text: Option<String>, synonyms: Vec<ConfigSynonym>) -> ConfigEntry {
     let source = synonyms
         .first()
@@ -165,8 +179,8 @@ fn entry(key: &'static Key, text: Option<String>, synonyms: Vec<ConfigSynonym>) 
     }
 }
 
-/// The text that holds for a topic key, in its own unit.
-fn effective_text(key: &Key, layers: &Layers<'_>) -> Option<String> {
+/// The text that holds for the key of a topic or group, in its own unit.
+pub(super) fn effective_text(key: &Key, layers: &Layers<'_>) -> Option<String> {
     let own = layers.topic.text(key.name).map(str::to_owned);
     own.or_else(|| inherited(key, key.synonyms, layers))
         .or_else(|| key.default.map(str::to_owned))

@@ -34,7 +34,7 @@ use ottla_protocol::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use ottla_protocol::messages::{HeartbeatResponse, OffsetCommitRequest, OffsetDeleteResponse};
 
 use self::classic::ClassicGroup;
-use self::config::GroupConfig;
+use self::config::{DynamicConfigs, GroupConfig};
 use self::consumer::ConsumerGroup;
 use self::core::Core;
 pub use self::core::{GroupEffect, NewId, TimerKey};
@@ -56,10 +56,16 @@ pub struct GroupShard {
 
 impl GroupShard {
     /// A shard that knows nothing yet: replay the log, then call [`Shard::handle_loaded`].
-    pub fn new(config: Arc<GroupConfig>, topics: Arc<dyn Topics>, new_id: NewId) -> Self {
+    pub fn new(
+        config: Arc<GroupConfig>,
+        dynamic: Arc<dyn DynamicConfigs>,
+        topics: Arc<dyn Topics>,
+        new_id: NewId,
+    ) -> Self {
         Self {
             core: Core {
                 config,
+                dynamic,
                 now: Now::default(),
                 timers: TimerTable::default(),
                 effects: VecDeque::new(),

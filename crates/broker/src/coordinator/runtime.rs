@@ -8,13 +8,13 @@ use ottla_protocol::ResponseError;
 use ottla_protocol::ids::TopicId;
 use uuid::Uuid;
 
-use super::group::config::{GroupConfig, MigrationPolicy};
+use super::group::config::{ConsumerTimings, DynamicConfigs, GroupConfig, MigrationPolicy};
 use super::group::message::{GroupRequest, GroupResponse};
 use super::group::topics::Topics;
 use super::group::{self, GroupShard, partition_for};
 use super::shards::{Outside, Shards};
 use crate::clock::Clock;
-use crate::config::GroupSettings;
+use crate::config::{BrokerConfig, GroupSettings, dynamic_group};
 use crate::metadata::delta::MetadataDelta;
 use crate::metadata::image::{MetadataImage, TopicImage};
 use crate::metadata::publisher::MetadataPublisher;
@@ -28,7 +28,7 @@ pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
 pub struct GroupCoordinator {
     config: Arc<GroupConfig>,
     max_content: usize,
-    topics: Arc<ImageTopics>,
+    view: Arc<ImageView>,
     partitions: Arc<PartitionManager>,
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
@@ -38,14 +38,12 @@ pub struct GroupCoordinator {
 }
 
 /// What the broker's configuration says about groups.
-pub fn group_config(settings: &GroupSettings) -> GroupConfig {
+fn group_config(settings: &GroupSettings) -> GroupConfig {
     GroupConfig {
         initial_rebalance_delay_ms: settings.group_initial_rebalance_delay_ms,
         min_session_timeout_ms: settings.group_min_session_timeout_ms,
         max_session_timeout_ms: settings.group_max_session_timeout_ms,
         max_size: usize::try_from(settings.group_max_size).unwrap_or(usize::MAX),
-        consumer_session_timeout_ms: settings.group_consumer_session_timeout_ms,
-        consumer_heartbeat_interval_ms: settings.group_consumer_heartbeat_interval_ms,
         consumer_max_size: usize::try_from(settings.group_consumer_max_size).unwrap_or(usize::MAX),
         migration_policy: MigrationPolicy::by_name(&settings.group_consumer_migration_policy)
             .unwrap_or(MigrationPolicy::Bidirectional),
@@ -59,7 +57,7 @@ pub fn group_config(settings: &GroupSettings) -> GroupConfig {
 impl GroupCoordinator {
     /// A coordinator without shards: [`Self::start`] makes them. To be called within the runtime.
     pub fn new(
-        config: GroupConfig,
+        config: &BrokerConfig,
         max_content: usize,
         image: &MetadataImage,
         partitions: Arc<PartitionManager>,
@@ -67,9 +65,12 @@ impl GroupCoordinator {
         shutdown: Shutdown,
     ) -> Self {
         Self {
-            config: Arc::new(config),
+            config: Arc::new(group_config(&config.groups)),
             max_content,
-            topics: Arc::new(ImageTopics(ArcSwap::from_pointee(image.clone()))),
+            view: Arc::new(ImageView {
+                image: ArcSwap::from_pointee(image.clone()),
+                config: config.clone(),
+            }),
             partitions,
             clock,
             shutdown,
@@ -133,7 +134,8 @@ impl GroupCoordinator {
     fn start_shards(&self, topic: &Topic) -> Shards<GroupShard> {
         let make = || {
             let new_id = Box::new(Uuid::new_v4);
-            GroupShard::new(self.config.clone(), self.topics.clone(), new_id)
+            let (dynamic, topics) = (self.view.clone(), self.view.clone());
+            GroupShard::new(self.config.clone(), dynamic, topics, new_id)
         };
         let outside = Outside {
             clock: Arc::clone(&self.clock),
@@ -157,7 +159,7 @@ impl fmt::Debug for GroupCoordinator {
 /// Offsets go with the partitions they are of.
 impl MetadataPublisher for GroupCoordinator {
     fn publish(&self, delta: &MetadataDelta, image: &Arc<MetadataImage>) {
-        self.topics.0.store(Arc::clone(image));
+        self.view.image.store(Arc::clone(image));
         let gone: Vec<(Arc<str>, i32)> = delta
             .deleted_topics()
             .flat_map(|topic| {
@@ -177,32 +179,46 @@ impl MetadataPublisher for GroupCoordinator {
     }
 }
 
-/// The topics of the latest image.
-struct ImageTopics(ArcSwap<MetadataImage>);
+/// The topics and the groups' configs of the latest image.
+struct ImageView {
+    image: ArcSwap<MetadataImage>,
+    config: BrokerConfig,
+}
 
-impl fmt::Debug for ImageTopics {
+impl fmt::Debug for ImageView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ImageTopics").finish_non_exhaustive()
+        f.debug_struct("ImageView").finish_non_exhaustive()
     }
 }
 
-impl Topics for ImageTopics {
+impl DynamicConfigs for ImageView {
+    fn consumer(&self, group: &str) -> ConsumerTimings {
+        let image = self.image.load();
+        let config = dynamic_group::effective(image.configs.group(group), &self.config);
+        ConsumerTimings {
+            session_timeout_ms: config.consumer_session_timeout_ms,
+            heartbeat_interval_ms: config.consumer_heartbeat_interval_ms,
+        }
+    }
+}
+
+impl Topics for ImageView {
     fn by_name(&self, name: &str) -> Option<group::topics::Topic> {
-        self.0.load().topics.by_name(name).map(topic_view)
+        self.image.load().topics.by_name(name).map(topic_view)
     }
 
     fn by_id(&self, id: TopicId) -> Option<group::topics::Topic> {
-        self.0.load().topics.get(id).map(topic_view)
+        self.image.load().topics.get(id).map(topic_view)
     }
 
     fn names(&self) -> Vec<Arc<str>> {
-        let image = self.0.load();
+        let image = self.image.load();
         let names = image.topics.iter().map(|topic| topic.name());
         names.filter(|name| !is_internal(name)).cloned().collect()
     }
 
     fn version(&self) -> i64 {
-        self.0.load().provenance.last_contained_offset.0
+        self.image.load().provenance.last_contained_offset.0
     }
 }
 

@@ -1,4 +1,4 @@
-//! AlterConfigs: the configs of a topic or broker become exactly those of the request.
+//! AlterConfigs: the configs of a topic, group or broker become exactly those of the request.
 //!
 //! Versions 0-2, which differ in encoding only. Decided by the controller; answered when the new values hold.
 

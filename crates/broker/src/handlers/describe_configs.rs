@@ -1,4 +1,4 @@
-//! DescribeConfigs: every config of a topic or of this broker, where its value comes from, and what else was set.
+//! DescribeConfigs: every config of a topic, of a group or of this broker, where its value comes from, and what else was set.
 //!
 //! Versions 0-4; v0 has a layout of its own, which the protocol crate writes. v1: synonyms. v3: types, and
 //! documentation if asked for. Null and empty lists of keys both ask for all, as in Kafka. Values of passwords are
@@ -17,7 +17,7 @@ use ottla_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use super::Handler;
 use crate::broker::Broker;
 use crate::config::dynamic::{self, ConfigEntry, ConfigSource, Layers};
-use crate::config::{self, KEYS, Key, TOPIC_KEYS};
+use crate::config::{self, GROUP_KEYS, KEYS, Key, TOPIC_KEYS};
 use crate::metadata::controller::{error_text, topic_name};
 use crate::metadata::image::{ConfigResourceType, MetadataImage};
 use crate::metadata::service::MetadataService;
@@ -86,12 +86,10 @@ impl Query<'_> {
             ConfigResourceType::TOPIC => self.topic(name),
             ConfigResourceType::BROKER if name.is_empty() => Ok(self.broker_defaults()),
             ConfigResourceType::BROKER => self.broker(name),
-            ConfigResourceType::BROKER_LOGGER
-            | ConfigResourceType::CLIENT_METRICS
-            | ConfigResourceType::GROUP => invalid(format!(
-                "Unsupported resource type: {}",
-                self.resource.resource_type
-            )),
+            ConfigResourceType::GROUP => self.group(name),
+            ConfigResourceType::BROKER_LOGGER | ConfigResourceType::CLIENT_METRICS => invalid(
+                format!("Unsupported resource type: {}", self.resource.resource_type),
+            ),
             _ => invalid(error_text(ResponseError::InvalidRequest)),
         }
     }
@@ -108,6 +106,18 @@ impl Query<'_> {
         let wanted = TOPIC_KEYS.iter().filter(|key| self.wants(key.name));
         Ok(wanted
             .map(|key| self.entry(key, dynamic::describe_topic(key, &layers), false))
+            .collect())
+    }
+
+    /// A group need not exist to have configs.
+    fn group(&self, name: &str) -> Result<Vec<DescribeConfigsResourceResult>, Failure> {
+        if name.is_empty() {
+            return invalid("Group name must not be empty".to_owned());
+        }
+        let layers = (self.metadata).layers(self.image, self.image.configs.group(name));
+        let wanted = GROUP_KEYS.iter().filter(|key| self.wants(key.name));
+        Ok(wanted
+            .map(|key| self.shown(key, dynamic::describe_group(key, &layers), false))
             .collect())
     }
 
@@ -173,7 +183,15 @@ impl Query<'_> {
         entry: ConfigEntry,
         read_only: bool,
     ) -> DescribeConfigsResourceResult {
-        let entry = as_kafka_lists(key, entry);
+        self.shown(key, as_kafka_lists(key, entry), read_only)
+    }
+
+    fn shown(
+        &self,
+        key: &'static Key,
+        entry: ConfigEntry,
+        read_only: bool,
+    ) -> DescribeConfigsResourceResult {
         let synonyms = entry
             .synonyms
             .into_iter()

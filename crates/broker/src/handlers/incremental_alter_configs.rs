@@ -1,4 +1,4 @@
-//! IncrementalAlterConfigs: set, delete, append to and subtract from configs of topics and brokers.
+//! IncrementalAlterConfigs: set, delete, append to and subtract from configs of topics, groups and brokers.
 //!
 //! Versions 0-1, which differ in encoding only. Decided by the controller; answered when the new values hold.
 

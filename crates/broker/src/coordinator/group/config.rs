@@ -1,5 +1,7 @@
 //! What an operator sets about groups: plain values, no key names.
 
+use std::fmt;
+
 /// Settings of all groups of a broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupConfig {
@@ -13,10 +15,6 @@ pub struct GroupConfig {
     pub max_size: usize,
     /// How long a member that does not know its id yet stays without a word, ms.
     pub new_member_join_timeout_ms: i32,
-    /// How long a member of a consumer group may be silent, ms.
-    pub consumer_session_timeout_ms: i32,
-    /// How often a member of a consumer group is told to send a heartbeat, ms.
-    pub consumer_heartbeat_interval_ms: i32,
     /// Members a consumer group may have.
     pub consumer_max_size: usize,
     /// Which way a group with members may move between the protocols.
@@ -27,6 +25,21 @@ pub struct GroupConfig {
     pub offsets_retention_ms: i64,
     /// How often expired offsets are looked for, ms.
     pub offsets_retention_check_interval_ms: i64,
+}
+
+/// What is set for single groups, which may change at any time (`GroupConfigManager`).
+pub trait DynamicConfigs: fmt::Debug + Send + Sync {
+    /// What holds for the members of a consumer group.
+    fn consumer(&self, group: &str) -> ConsumerTimings;
+}
+
+/// The times of a consumer group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConsumerTimings {
+    /// How long a member may be silent, ms.
+    pub session_timeout_ms: i32,
+    /// How often a member is told to send a heartbeat, ms.
+    pub heartbeat_interval_ms: i32,
 }
 
 /// `group.consumer.migration.policy` (`ConsumerGroupMigrationPolicy`). Groups without members move either way under any
@@ -75,8 +88,6 @@ impl Default for GroupConfig {
             max_session_timeout_ms: 1_800_000,
             max_size: usize::MAX,
             new_member_join_timeout_ms: 300_000,
-            consumer_session_timeout_ms: 45_000,
-            consumer_heartbeat_interval_ms: 5_000,
             consumer_max_size: usize::MAX,
             migration_policy: MigrationPolicy::Bidirectional,
             offset_metadata_max: 4_096,

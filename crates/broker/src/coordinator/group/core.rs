@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ottla_protocol::kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
-use super::config::GroupConfig;
+use super::config::{DynamicConfigs, GroupConfig};
 use super::message::{GroupResponse, Then};
 use super::records::GroupRecord;
 use super::sample::Counts;
@@ -44,6 +44,7 @@ pub enum TimerKey {
 /// See the module's documentation.
 pub(super) struct Core {
     pub(super) config: Arc<GroupConfig>,
+    pub(super) dynamic: Arc<dyn DynamicConfigs>,
     /// The time of what is being handled.
     pub(super) now: Now,
     pub(super) timers: TimerTable<TimerKey>,

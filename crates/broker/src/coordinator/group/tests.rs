@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod classic;
+mod cluster;
 mod consumer;
 mod consumer_client;
 mod consumer_simulation;
@@ -11,5 +12,6 @@ mod migration;
 mod migration_simulation;
 mod mixed_client;
 mod offsets;
+mod requests;
 mod simulation;
 mod static_members;

@@ -10,8 +10,9 @@ use ottla_protocol::messages::{
 };
 
 use super::create_topics::check_text_len;
-use super::{ApiError, Controller, Decision, check_record_count, topic_name};
-use crate::config::{self, ConfigType, dynamic, topic};
+use super::{ApiError, Controller, Decision, MAX_TEXT_LEN, check_record_count, topic_name};
+use crate::config::dynamic_group::validate_group;
+use crate::config::{self, ConfigType, GROUP_KEYS, dynamic, topic};
 use crate::metadata::image::{ConfigResource, ConfigResourceType};
 use crate::metadata::record::{ConfigRecord, MetadataRecord};
 
@@ -203,14 +204,16 @@ impl Controller<'_> {
                     "Node id must be an integer, but it is: {name}"
                 ))),
             },
-            (
-                ConfigResourceType::BROKER_LOGGER
-                | ConfigResourceType::CLIENT_METRICS
-                | ConfigResourceType::GROUP,
-                _,
-            ) => Err(invalid_request(
-                "Configs of this kind of resource cannot be altered yet.",
-            )),
+            (ConfigResourceType::GROUP, "") => {
+                Err(invalid_request("Default group resources are not allowed."))
+            }
+            (ConfigResourceType::GROUP, name) if name.len() > MAX_TEXT_LEN => {
+                Err(invalid_request("The name of the group is too long."))
+            }
+            (ConfigResourceType::GROUP, _) => Ok(()),
+            (ConfigResourceType::BROKER_LOGGER | ConfigResourceType::CLIENT_METRICS, _) => Err(
+                invalid_request("Configs of this kind of resource cannot be altered yet."),
+            ),
             (ConfigResourceType(other), _) => {
                 Err(invalid_request(format!("Unknown resource type {other}")))
             }
@@ -235,6 +238,9 @@ impl Controller<'_> {
                     dynamic::validate_broker_value(name, value, is_default)
                 })
                 .map_err(invalid_request);
+        }
+        if resource.resource_type == ConfigResourceType::GROUP {
+            return validate_group(altered, self.config).map_err(invalid_config);
         }
         topic_name::validate(&resource.name)
             .map_err(|message| ApiError::new(ResponseError::InvalidTopicException, message))?;
@@ -281,6 +287,7 @@ fn edited_list(
 ) -> Result<String, ApiError> {
     let key = match resource.resource_type {
         ConfigResourceType::TOPIC => config::topic_key(name),
+        ConfigResourceType::GROUP => GROUP_KEYS.iter().find(|key| key.name == name),
         _ => config::key(name),
     };
     let verb = if operation == operation::APPEND {

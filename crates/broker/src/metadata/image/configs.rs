@@ -30,7 +30,7 @@ impl ConfigResourceType {
 pub struct ConfigResource {
     /// Kind of thing.
     pub resource_type: ConfigResourceType,
-    /// Name of the topic, id of the broker, or empty for all brokers.
+    /// Name of the topic or group, id of the broker, or empty for all brokers.
     pub name: String,
 }
 
@@ -39,6 +39,14 @@ impl ConfigResource {
     pub fn topic(name: &str) -> Self {
         Self {
             resource_type: ConfigResourceType::TOPIC,
+            name: name.to_owned(),
+        }
+    }
+
+    /// A group.
+    pub fn group(name: &str) -> Self {
+        Self {
+            resource_type: ConfigResourceType::GROUP,
             name: name.to_owned(),
         }
     }
@@ -76,6 +84,11 @@ impl ConfigurationsImage {
     /// The configs set for a topic.
     pub fn topic(&self, name: &str) -> &BTreeMap<String, String> {
         self.get(&ConfigResource::topic(name))
+    }
+
+    /// The configs set for a group.
+    pub fn group(&self, name: &str) -> &BTreeMap<String, String> {
+        self.get(&ConfigResource::group(name))
     }
 
     /// The configs set for one broker.

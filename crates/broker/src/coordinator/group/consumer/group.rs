@@ -175,7 +175,7 @@ impl ConsumerGroup {
     pub(super) fn set_timers(&self, core: &mut Core, member: &Member) {
         let session_ms = match &member.classic {
             Some(classic) => classic.session_timeout_ms,
-            None => core.config.consumer_session_timeout_ms,
+            None => core.dynamic.consumer(&self.id).session_timeout_ms,
         };
         let key = TimerKey::ConsumerSession(self.id.clone(), member.id.clone());
         core.set_timer(key, session_ms.into());

@@ -141,7 +141,7 @@ impl ConsumerGroup {
         self.set_timers(core, &member);
         let is_full = joins || is_full_request(request);
         let assignment = (is_full || member.assigned != before).then_some(&member.assigned);
-        let response = response(core, &member, assignment);
+        let response = self.response(core, &member, assignment);
         Ok((draft.records, response))
     }
 
@@ -167,7 +167,29 @@ impl ConsumerGroup {
         }
         self.set_timers(core, member);
         let is_full = is_full_request(request) && owned.is_some();
-        Some(response(core, member, is_full.then_some(&member.assigned)))
+        Some(self.response(core, member, is_full.then_some(&member.assigned)))
+    }
+
+    fn response(
+        &self,
+        core: &Core,
+        member: &Member,
+        assignment: Option<&Assignment>,
+    ) -> ConsumerGroupHeartbeatResponse {
+        let interval_ms = core.dynamic.consumer(&self.id).heartbeat_interval_ms;
+        let assignment = assignment.map(|assignment| {
+            let topics = assignment.iter().map(|(topic, indexes)| {
+                answer::TopicPartitions::default()
+                    .with_topic_id(topic.0)
+                    .with_partitions(indexes.iter().copied().collect())
+            });
+            answer::Assignment::default().with_topic_partitions(topics.collect())
+        });
+        ConsumerGroupHeartbeatResponse::default()
+            .with_member_id(Some(text(&member.id)))
+            .with_member_epoch(member.epoch)
+            .with_heartbeat_interval_ms(interval_ms)
+            .with_assignment(assignment)
     }
 
     fn has_stale_expression(&self, core: &Core) -> bool {
@@ -317,24 +339,4 @@ fn is_full_request(request: &ConsumerGroupHeartbeatRequest) -> bool {
     let subscribes =
         request.subscribed_topic_names.is_some() || request.subscribed_topic_regex.is_some();
     request.rebalance_timeout_ms != -1 && subscribes && request.topic_partitions.is_some()
-}
-
-fn response(
-    core: &Core,
-    member: &Member,
-    assignment: Option<&Assignment>,
-) -> ConsumerGroupHeartbeatResponse {
-    let assignment = assignment.map(|assignment| {
-        let topics = assignment.iter().map(|(topic, indexes)| {
-            answer::TopicPartitions::default()
-                .with_topic_id(topic.0)
-                .with_partitions(indexes.iter().copied().collect())
-        });
-        answer::Assignment::default().with_topic_partitions(topics.collect())
-    });
-    ConsumerGroupHeartbeatResponse::default()
-        .with_member_id(Some(text(&member.id)))
-        .with_member_epoch(member.epoch)
-        .with_heartbeat_interval_ms(core.config.consumer_heartbeat_interval_ms)
-        .with_assignment(assignment)
 }

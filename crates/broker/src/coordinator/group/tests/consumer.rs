@@ -64,6 +64,24 @@ fn who_does_not_give_up_in_time_is_out() {
 }
 
 #[test]
+fn the_configs_of_the_group_hold_from_the_next_heartbeat_on() {
+    let mut h = harness();
+    let mut a = Client::new("a", &["t"]);
+    a.beat(&mut h);
+    h.configs.set("other", 50_000, 6_000);
+    assert_eq!(send(&mut h, a.request()).heartbeat_interval_ms, 5_000);
+    h.configs.set("g", 60_000, 15_000);
+    h.sleep(44_999);
+    assert_eq!(send(&mut h, a.request()).heartbeat_interval_ms, 15_000);
+    h.sleep(59_999);
+    let mut full = a.request();
+    full.rebalance_timeout_ms = 20_000;
+    assert_eq!(send(&mut h, full).heartbeat_interval_ms, 15_000);
+    h.sleep(60_000);
+    assert_eq!(a.beat(&mut h), 25);
+}
+
+#[test]
 fn a_silent_member_is_out_after_its_session() {
     let mut h = harness();
     let (mut a, mut b) = (Client::new("a", &["t"]), Client::new("b", &["t"]));

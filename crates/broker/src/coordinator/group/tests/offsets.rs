@@ -223,6 +223,7 @@ fn a_great_many_offsets_are_deleted_in_several_batches() {
 fn offsets_of_a_transaction_count_from_its_marker() {
     let mut shard = GroupShard::new(
         Arc::default(),
+        Arc::new(TestConfigs::default()),
         Arc::new(NoTopics),
         Box::new(uuid::Uuid::new_v4),
     );

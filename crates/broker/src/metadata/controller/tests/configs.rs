@@ -320,3 +320,88 @@ fn broker_configs_are_kept_for_one_broker_or_all() {
         "6"
     );
 }
+
+#[test]
+fn configs_of_groups_need_no_group_and_stay_within_the_limits() {
+    const GROUP: i8 = 32;
+    let mut cluster = Cluster::new();
+    let session = "consumer.session.timeout.ms";
+    let interval = "consumer.heartbeat.interval.ms";
+    let long = "g".repeat(40_000);
+    let table = [
+        ("g", session, SET, Some("50000"), 0, ""),
+        ("g", interval, SET, Some("6000"), 0, ""),
+        (
+            "h",
+            session,
+            SET,
+            Some("44999"),
+            40,
+            "consumer.session.timeout.ms must be greater than or equal to group.consumer.min.session.timeout.ms",
+        ),
+        (
+            "h",
+            session,
+            SET,
+            Some("soon"),
+            40,
+            "Invalid value soon for configuration consumer.session.timeout.ms: Not a number of type INT",
+        ),
+        (
+            "h",
+            session,
+            APPEND,
+            Some("1"),
+            40,
+            "Can't APPEND to key consumer.session.timeout.ms because its type is not LIST.",
+        ),
+        (
+            "h",
+            "nope",
+            SET,
+            Some("1"),
+            40,
+            "Unknown group config name: nope",
+        ),
+        (
+            "h",
+            session,
+            SET,
+            None,
+            42,
+            "Null value not supported for : consumer.session.timeout.ms",
+        ),
+        (
+            "",
+            session,
+            SET,
+            Some("50000"),
+            42,
+            "Default group resources are not allowed.",
+        ),
+        (
+            &long,
+            session,
+            SET,
+            Some("50000"),
+            42,
+            "The name of the group is too long.",
+        ),
+        ("g", interval, DELETE, None, 0, ""),
+    ];
+    for (group, key, operation, value, code, message) in table {
+        let changed = resource(GROUP, group, &[(key, operation, value)]);
+        let results = alter(&mut cluster, vec![changed]);
+        assert_eq!(
+            (results[0].1, &*results[0].2),
+            (code, message),
+            "{key} {value:?}"
+        );
+    }
+    let held = cluster.image.configs.group("g");
+    assert_eq!(
+        held.iter().collect::<Vec<_>>(),
+        [(&session.to_owned(), &"50000".to_owned())]
+    );
+    assert!(cluster.image.configs.group("h").is_empty());
+}
