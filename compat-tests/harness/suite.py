@@ -138,13 +138,13 @@ def parse(line):
     return None
 
 
-def lines_of(arguments, environ, timeout, context):
+def lines_of(arguments, environ, timeout, context, cwd=None):
     """The standard output of a program, line by line; it is killed when its time is up."""
     errors = context.temp() / "stderr"
     deadline = time.monotonic() + timeout
     with open(errors, "wb") as stderr:
         process = subprocess.Popen(arguments, env=environ, stdout=subprocess.PIPE, stderr=stderr,
-                                   stdin=subprocess.DEVNULL, start_new_session=True)
+                                   stdin=subprocess.DEVNULL, start_new_session=True, cwd=cwd)
     buffer = b""
     try:
         with selectors.DefaultSelector() as selector:

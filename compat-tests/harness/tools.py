@@ -45,16 +45,28 @@ def program(name, package):
     found = shutil.which(name)
     if found:
         return found
+    debian(name, package)
+    found = shutil.which(name)
+    if not found:
+        raise Unavailable(f"package {package} brought no {name}")
+    return found
+
+
+def header(name, package):
+    """Checks that a C header is there, from Debian's package when it is not yet."""
+    include = Path("/usr/include")
+    if not (include / name).exists() and not any(include.glob(f"*-linux-*/{name}")):
+        debian(name, package)
+
+
+def debian(name, package):
+    """Installs Debian's `package`, which brings `name`."""
     if not shutil.which("apt-get") or os.geteuid() != 0:
         raise Unavailable(f"no {name}; install Debian's package {package}")
     with installing():
         quiet = {"env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}}
         run(["apt-get", "update", "-qq"], "apt-get update", **quiet)
         run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", package], f"apt-get install {package}", **quiet)
-    found = shutil.which(name)
-    if not found:
-        raise Unavailable(f"package {package} brought no {name}")
-    return found
 
 
 def digest(*files):
@@ -99,6 +111,30 @@ def npm(folder):
         shutil.copy(lock, target)
         run([client, "ci", "--no-audit", "--no-fund", "--loglevel=error"], f"npm ci for {folder.name}", cwd=target)
     return installed(f"npm-{folder.name}", [manifest, lock], build) / "node_modules"
+
+
+def npm_archive(client, lock, target):
+    """The published archive of the npm package that `lock` names in one line, `SHA256  PACKAGE@VERSION`."""
+    digest_wanted, package = lock.read_text().split()
+    name = run([client, "pack", "--silent", package], f"npm pack {package}", cwd=target).split()[-1]
+    return checked(target / name, digest_wanted)
+
+
+def python_source(lock, target):
+    """The source archive that PyPI has of the package that `lock` names in one line, `SHA256  PACKAGE==VERSION`."""
+    digest_wanted, package = lock.read_text().split()
+    run([sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps", "--no-binary", ":all:",
+         "-d", target, package], f"pip download {package}")
+    [archive] = target.glob("*.tar.gz")
+    return checked(archive, digest_wanted)
+
+
+def checked(archive, wanted):
+    """The archive, if it is the one that was pinned."""
+    found = hashlib.sha256(archive.read_bytes()).hexdigest()
+    if found != wanted:
+        raise Unavailable(f"{archive.name} has SHA-256 {found}, pinned is {wanted}")
+    return archive
 
 
 def go(folder):

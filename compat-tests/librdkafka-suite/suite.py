@@ -1,0 +1,219 @@
+"""librdkafka's own test suite, in full mode, one process a test.
+
+Quick mode is no proof: there a sub-test that is not quick returns at once and its test still says PASSED.
+A test that fails beside others is run again alone, as many measure time; the result says so.
+"""
+
+import concurrent.futures
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness import tools
+from harness.suite import FAILED, PASSED, SKIPPED, Result
+
+HERE = Path(__file__).resolve().parent
+VERSION = "librdkafka 2.15"
+# Debian's packages that the build needs; without rapidjson 0053, 0098 and 0110 would be skipped.
+HEADERS = {"zstd.h": "libzstd-dev", "lz4.h": "liblz4-dev", "sasl/sasl.h": "libsasl2-dev", "zlib.h": "zlib1g-dev",
+           "openssl/ssl.h": "libssl-dev", "rapidjson/document.h": "rapidjson-dev"}
+# What the tests expect of the broker: `tests/scenarios/default.json` and `noautocreate.json`. 0089 and 0113 count on
+# Apache Kafka's default for the first rebalance of a group.
+DEFAULT = {"num.partitions": "4", "auto.create.topics.enable": "true", "ottla.replication.factor.clamp": "true",
+           "group.initial.rebalance.delay.ms": "3000"}
+NO_AUTO_CREATE = {**DEFAULT, "auto.create.topics.enable": "false"}
+# Every test that talks to a broker, is not about shares, and works without ACLs, SASL, TLS and a second node.
+# Left out besides: 0016 (verifies only over JMX), 0028 and 0047 (known issues of librdkafka), 0079 (fork), and 0092
+# (wants message format 1, which Apache Kafka 4 no longer writes).
+TESTS = """
+    0001 0002 0003 0005 0007 0008 0011 0012 0013 0014 0015 0017 0018 0019 0020 0021 0022 0026 0029 0030 0031 0033 0034
+    0035 0036 0038 0039 0040 0041 0042 0044 0045 0048 0049 0050 0051 0052 0053 0054 0055 0056 0057 0059 0060 0061 0063
+    0064 0065 0067 0068 0069 0070 0073 0075 0076 0077 0082 0083 0084 0085 0086 0088 0089 0090 0091 0093 0094 0098
+    0099 0102 0103 0109 0110 0112 0113 0114 0118 0122 0123 0125 0127 0129 0130 0132 0137 0140
+    """.split()
+# The part of them that joins groups, once more with KIP-848.
+GROUP_TESTS = """
+    0018 0022 0026 0029 0030 0033 0034 0045 0049 0050 0051 0056 0059 0060 0061 0067 0069 0083 0084 0089 0091 0093
+    0099 0102 0112 0113 0118 0122 0129 0130 0132 0137 0140
+    """.split()
+# 0081 has sixty sub-tests and stops at the first that fails: each kind is a case.
+ADMIN_TESTS = [f"0081-{name}" for name in """
+    CreateTopics DeleteTopics CreatePartitions AlterConfigs IncrementalAlterConfigs DescribeConfigs
+    DescribeConfigs_groups DeleteRecords ListConsumerGroups DescribeConsumerGroups DescribeTopics DescribeCluster
+    DeleteGroups DeleteConsumerGroupOffsets ListOffsets AlterConsumerGroupOffsets ListConsumerGroupOffsets
+    unclean_destroy
+    """.split()]
+WAITING = {
+    "0081-CreateAcls": "waits for ACLs", "0081-DescribeAcls": "waits for ACLs", "0081-DeleteAcls": "waits for ACLs",
+    "0081-DescribeConsumerGroups_with_authorized_ops": "waits for ACLs",
+    "0081-UserScramCredentials": "waits for SASL", "0109-unauthorized": "waits for ACLs", "0097": "waits for TLS", "0115": "waits for ACLs", "0119": "waits for ACLs", "0126": "waits for SASL",
+    "0135": "waits for SASL", "0142": "waits for SASL", "0101": "needs three brokers, on Apache Kafka too",
+}
+# With an older version 0109 leaves out its part with ACLs, and nothing else.
+VERSIONS = {"0109": "2.0.0"}
+NO_AUTO_CREATE_TESTS = ["0045", "0107", "0111"]
+SUMMARY = re.compile(r"(\d{4}_\w+)\s*\|\s*(PASSED|FAILED|SKIPPED|RUNNING)\s*\|\s*[\d.]+s\s*\|(.*)")
+FAILURE = re.compile(r"### Test \"\d{4}_\w+ ?(.*) ###\n(.*)")
+# Why a test that talks to no broker is skipped here.
+LOCAL = "negative test flags"
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+OUTCOMES = {"PASSED": PASSED, "SKIPPED": SKIPPED}
+LIMIT_S = 420
+
+
+@dataclass
+class RunnerSuite:
+    """Cases that are tests of librdkafka's `test-runner`."""
+
+    name: str
+    tests: list
+    version: str = VERSION
+    quick: bool = False
+    properties: dict = field(default_factory=lambda: DEFAULT)
+    scenario: str = "default"
+    protocol: str = "classic"
+    waiting: dict = field(default_factory=dict)
+
+    def names(self):
+        return [*self.tests, *self.waiting]
+
+    def run(self, context):
+        """Yields a `Result` a test, in the order in which they end."""
+        runner = Runner(self, context, built(), kafka_path(context))
+        again = []
+        with concurrent.futures.ThreadPoolExecutor(context.options.jobs) as pool:
+            running = [pool.submit(runner.run, test) for test in chosen(self.tests, context)]
+            for done in concurrent.futures.as_completed(running):
+                result = done.result()
+                if result.outcome == FAILED and context.options.jobs > 1:
+                    again.append(result)
+                else:
+                    yield result
+        for first in again:
+            result = runner.run(first.case)
+            if result.outcome == PASSED:
+                result.reason = f"alone; beside other tests: {first.reason}"
+            yield result
+        for test in chosen(self.waiting, context):
+            yield Result(test, SKIPPED, self.waiting[test])
+
+
+def chosen(tests, context):
+    """The tests that `--only` names, or all."""
+    only = context.options.only.split(",") if context.options.only else tests
+    return [test for test in tests if test in only]
+
+
+class Runner:
+    """Runs single tests of a built suite against one broker."""
+
+    def __init__(self, suite, context, folder, kafka):
+        self.context, self.folder = context, folder / "tests"
+        bootstrap = context.broker(suite.properties).bootstrap
+        conf = context.temp() / "test.conf"
+        conf.write_text(f"metadata.broker.list={bootstrap}\ntest.timeout.multiplier=2\ntest.topic.random=true\n")
+        self.environ = {
+            **{key: value for key, value in os.environ.items() if key != "CI"},
+            "LD_LIBRARY_PATH": f"{folder / 'src'}:{folder / 'src-cpp'}", "RDKAFKA_TEST_CONF": str(conf),
+            "TEST_SCENARIO": suite.scenario, "BROKERS": bootstrap,
+            "TEST_CONSUMER_GROUP_PROTOCOL": suite.protocol, "KAFKA_PATH": str(kafka),
+        }
+
+    def run(self, test):
+        """One test in a process of its own, which is killed when its time is up."""
+        log = self.context.temp() / f"{test}.log"
+        number, _, part = test.partition("-")
+        environ = {**self.environ, "TESTS": number, "TEST_KAFKA_VERSION": VERSIONS.get(number, "4.1.0")}
+        if part:
+            environ["SUBTESTS"] = f"do_test_{part}:"
+        started = time.monotonic()
+        with open(log, "wb") as output:
+            process = subprocess.Popen(["./test-runner", "-L", "-K", "-p1"], cwd=self.folder, stdin=subprocess.DEVNULL,
+                                       env=environ, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+            try:
+                code = process.wait(LIMIT_S)
+            except subprocess.TimeoutExpired:
+                code = f"killed after {LIMIT_S} s"
+            finally:
+                kill_group(process)
+        result = judged(test, part, code, COLOUR.sub("", log.read_text(errors="replace")))
+        result.seconds = time.monotonic() - started
+        if result.outcome == FAILED:
+            self.keep(log)
+        return result
+
+    def keep(self, log):
+        """The end of a failed test's output goes to the notes, all of it to a folder if one was asked for."""
+        self.context.note(f"--- {log.stem}\n" + "\n".join(log.read_text(errors="replace").splitlines()[-60:]))
+        if self.context.options.logs:
+            self.context.options.logs.mkdir(parents=True, exist_ok=True)
+            shutil.copy(log, self.context.options.logs)
+
+
+def kill_group(process):
+    """Ends the process and the programs that the test started."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
+
+
+def judged(test, part, code, output):
+    """The result by what the runner prints at its end: the worst of the tests with this number."""
+    tests = [found.groups() for found in SUMMARY.finditer(output) if found[1].startswith(test[:4])]
+    if code != 0 or not tests or any(state not in OUTCOMES for _, state, _ in tests):
+        causes = [f"{found[1]}: {found[2]}" for found in FAILURE.finditer(output)]
+        return Result(test, FAILED, f"exit {code}: {' | '.join(causes)[:400] or output[-200:]}")
+    if part and f"[ do_test_{part}:" not in output:
+        return Result(test, FAILED, "the test has no such part")
+    told = [f"{name}: {reason.strip()}" for name, state, reason in tests if state == "SKIPPED" and LOCAL not in reason]
+    if all(state == "SKIPPED" for _, state, _ in tests):
+        return Result(test, SKIPPED, "; ".join(told))
+    return Result(test, PASSED, f"skipped {'; '.join(told)}" if told else "")
+
+
+def built():
+    """The folder of librdkafka with its tests, built."""
+    lock = HERE / "source.sha256"
+    compiler, make, npm = tools.program("g++", "g++"), tools.program("make", "make"), tools.program("npm", "npm")
+    for header, package in HEADERS.items():
+        tools.header(header, package)
+
+    def build(target):
+        archive = tools.npm_archive(npm, lock, target)
+        source = target / "librdkafka"
+        tools.run(["tar", "xzf", archive, "-C", target, "--strip-components=2", "package/deps/librdkafka"], "tar")
+        environ = {**os.environ, "CXX": compiler}
+        tools.run(["./configure", "--disable-debug-symbols"], "configure of librdkafka", cwd=source, env=environ)
+        jobs = f"-j{os.cpu_count()}"
+        tools.run([make, jobs, "libs"], "make of librdkafka", cwd=source, env=environ)
+        tools.run([make, jobs, "-C", "tests", "build"], "make of librdkafka's tests", cwd=source, env=environ)
+    return tools.installed("librdkafka-suite", [lock], build) / "librdkafka"
+
+
+def kafka_path(context):
+    """A folder like that of Apache Kafka's distribution: the tests call its scripts and compile against its jars."""
+    class_path = tools.maven(tools.ROOT / "apache-kafka")
+    folder = context.temp() / "kafka"
+    (folder / "bin").mkdir(parents=True)
+    (folder / "libs").symlink_to(Path(class_path).parent)
+    java = f'exec {tools.java()} -Xmx256m -XX:TieredStopAtLevel=1 -Dorg.slf4j.simpleLogger.defaultLogLevel=error -cp'
+    scripts = {"kafka-topics.sh": f"{java} '{class_path}' org.apache.kafka.tools.TopicCommand \"$@\"",
+               "kafka-run-class.sh": f"{java} \"$CLASSPATH:{class_path}\" \"$@\""}
+    for name, line in scripts.items():
+        (folder / "bin" / name).write_text(f"#!/bin/sh\n{line}\n")
+        (folder / "bin" / name).chmod(0o755)
+    return folder
+
+
+SUITES = [
+    RunnerSuite("librdkafka-suite", [*TESTS, *ADMIN_TESTS], waiting=WAITING),
+    RunnerSuite("librdkafka-suite-noauto", NO_AUTO_CREATE_TESTS, properties=NO_AUTO_CREATE, scenario="noautocreate"),
+    RunnerSuite("librdkafka-suite-848", GROUP_TESTS, protocol="consumer"),
+]
