@@ -30,7 +30,12 @@ async def main():
     consumer.subscribe([os.environ["MEMBER_TOPIC"]], listener=Teller())
     await consumer.start()
     while not stopped.is_set():
-        found = await consumer.getmany(timeout_ms=100)
+        try:
+            found = await consumer.getmany(timeout_ms=100)
+        except KafkaError as error:
+            # A broker that is killed while it answers a fetch is told to the caller; the next call connects again.
+            print("getmany:", repr(error), flush=True)
+            continue
         for partition, records in found.items():
             for record in records:
                 print("record", partition.partition, record.offset, record.value.decode())
