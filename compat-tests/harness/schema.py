@@ -337,6 +337,18 @@ ELECT_LEADERS = Api("ElectLeaders", 43, 2, [
     ]),
 ])
 
+ALTER_PARTITION_REASSIGNMENTS = Api("AlterPartitionReassignments", 45, 0, [
+    ("timeout_ms", "int32"), ("allow_replication_factor_change", "bool", 1),
+    ("topics", [("name", "string"), ("partitions", [("partition_index", "int32"), ("replicas", "int32_array")])]),
+], [
+    ("throttle_time_ms", "int32"), ("allow_replication_factor_change", "bool", 1),
+    ("error_code", "int16"), ("error_message", "nullable_string"),
+    ("responses", [
+        ("name", "string"),
+        ("partitions", [("partition_index", "int32"), ("error_code", "int16"), ("error_message", "nullable_string")]),
+    ]),
+])
+
 LIST_PARTITION_REASSIGNMENTS = Api("ListPartitionReassignments", 46, 0, [
     ("timeout_ms", "int32"), ("topics", [("name", "string"), ("partition_indexes", "int32_array")]),
 ], [

@@ -655,12 +655,18 @@ def described(recorder, what, topic):
 
 
 def partitions_and_leaders(recorder):
-    """ElectLeaders, ListPartitionReassignments and DescribeTopicPartitions."""
+    """ElectLeaders, Alter- and ListPartitionReassignments and DescribeTopicPartitions."""
     name, unknown = create(recorder, "described", partitions=2), recorder.name("unknown")
     for version in range(3):
         for kind in (0, 1, 9)[:3 if version else 1]:
             recorder.call(f"type {kind}", schema.ELECT_LEADERS, version, {"election_type": kind, "timeout_ms": 1000, "topic_partitions": [
                 {"topic": name, "partitions": [0, 1, 9]}, {"topic": unknown, "partitions": [0]}]})
+    for version in range(2):
+        for replicas in ([1], [], [1, 1], [1, 77], [77], None):
+            recorder.call(f"to {replicas}", schema.ALTER_PARTITION_REASSIGNMENTS, version, {
+                "timeout_ms": 1000, "allow_replication_factor_change": replicas not in ([1, 1], [77]), "topics": [
+                    {"name": name, "partitions": [{"partition_index": index, "replicas": replicas} for index in (0, 9, 0)]},
+                    {"name": unknown, "partitions": [{"partition_index": 0, "replicas": replicas}]}]})
     recorder.call("all", schema.LIST_PARTITION_REASSIGNMENTS, 0, {"timeout_ms": 1000, "topics": None})
     recorder.call("some", schema.LIST_PARTITION_REASSIGNMENTS, 0, {"timeout_ms": 1000, "topics": [
         {"name": name, "partition_indexes": [0, 9]}, {"name": unknown, "partition_indexes": [0]}]})

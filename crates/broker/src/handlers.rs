@@ -17,6 +17,7 @@ pub use response_errors::ResponseErrors;
 pub mod add_offsets_to_txn;
 pub mod add_partitions_to_txn;
 pub mod alter_configs;
+pub mod alter_partition_reassignments;
 pub mod api_versions;
 pub mod authorized_operations;
 pub mod consumer_group_describe;
@@ -187,6 +188,9 @@ pub static APIS: &[Api] = &[
     api::<delete_groups::DeleteGroups>(ApiKey::DeleteGroups),
     api::<elect_leaders::ElectLeaders>(ApiKey::ElectLeaders),
     api::<incremental_alter_configs::IncrementalAlterConfigs>(ApiKey::IncrementalAlterConfigs),
+    api::<alter_partition_reassignments::AlterPartitionReassignments>(
+        ApiKey::AlterPartitionReassignments,
+    ),
     api::<list_partition_reassignments::ListPartitionReassignments>(
         ApiKey::ListPartitionReassignments,
     ),

@@ -1,7 +1,6 @@
 //! ListPartitionReassignments: the partitions whose replicas are being moved.
 //!
-//! Version 0. Nothing starts a reassignment here, but a data directory that comes from a cluster may be in the middle
-//! of one. Null topics ask for all; what is not being moved is not listed.
+//! Version 0. With one broker none lasts, but a data directory that comes from a cluster may be in the middle of one. Null topics ask for all; what is not being moved is not listed.
 
 use std::ops::RangeInclusive;
 
@@ -76,9 +75,7 @@ fn ongoing<'a>(
     topic: &TopicImage,
     partitions: impl Iterator<Item = (PartitionIndex, &'a PartitionRegistration)>,
 ) -> Option<OngoingTopicReassignment> {
-    let moving = partitions.filter(|(_, partition)| {
-        !partition.adding_replicas.is_empty() || !partition.removing_replicas.is_empty()
-    });
+    let moving = partitions.filter(|(_, partition)| partition.is_reassigning());
     let partitions: Vec<_> = moving
         .map(|(index, partition)| {
             OngoingPartitionReassignment::default()

@@ -35,6 +35,11 @@ response_errors! {
     IncrementalAlterConfigsResponse: |response, errors| errors.add_all(response.responses.iter().map(|r| r.error_code));
     InitProducerIdResponse: |response, errors| errors.add(response.error_code);
     ListPartitionReassignmentsResponse: |response, errors| errors.add(response.error_code);
+    AlterPartitionReassignmentsResponse: |response, errors| {
+        errors.add(response.error_code);
+        let partitions = response.responses.iter().flat_map(|topic| &topic.partitions);
+        errors.add_all(partitions.map(|partition| partition.error_code));
+    };
     ElectLeadersResponse: |response, errors| {
         errors.add(response.error_code);
         let results = response.replica_election_results.iter();

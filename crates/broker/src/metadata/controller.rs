@@ -5,6 +5,7 @@
 //! `ReplicationControlManager`, `ConfigurationControlManager`, `ClusterControlManager`); each file names its source.
 
 mod alter_configs;
+mod alter_partition_reassignments;
 mod create_partitions;
 mod create_topics;
 mod delete_topics;

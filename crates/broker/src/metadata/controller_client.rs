@@ -6,9 +6,10 @@
 use ottla_protocol::ids::BrokerId;
 use ottla_protocol::messages::{
     AllocateProducerIdsRequest, AllocateProducerIdsResponse, AlterConfigsRequest,
-    AlterConfigsResponse, CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest,
-    CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse, ElectLeadersRequest,
-    ElectLeadersResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+    AlterConfigsResponse, AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse,
+    CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
+    DeleteTopicsRequest, DeleteTopicsResponse, ElectLeadersRequest, ElectLeadersResponse,
+    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
 };
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -127,6 +128,18 @@ impl ControllerClient {
         request: ElectLeadersRequest,
     ) -> Result<ElectLeadersResponse, ControllerStopped> {
         self.call(move |controller| controller.elect_leaders(&request))
+            .await
+    }
+
+    /// Move partitions to other replicas, or stop doing so.
+    ///
+    /// # Errors
+    /// The controller has stopped.
+    pub async fn alter_partition_reassignments(
+        &self,
+        request: AlterPartitionReassignmentsRequest,
+    ) -> Result<AlterPartitionReassignmentsResponse, ControllerStopped> {
+        self.call(move |controller| controller.alter_partition_reassignments(&request))
             .await
     }
 

@@ -1,5 +1,5 @@
-//! What becomes of a partition's leader and in-sync replicas when a broker comes, leaves or crashes
-//! (`PartitionChangeBuilder`, without reassignments).
+//! What becomes of a partition's leader, replicas and in-sync replicas when a broker comes, leaves or crashes, or when
+//! somebody asks for an election or a reassignment (`PartitionChangeBuilder`).
 
 use std::collections::BTreeMap;
 
@@ -50,11 +50,73 @@ pub(super) struct Rules {
     bumps_on_shrink: bool,
 }
 
+/// What a partition is to have, elections apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    /// Its replicas, the preferred leader first.
+    pub(super) replicas: Vec<BrokerId>,
+    /// Those of them that are in sync.
+    pub(super) isr: Vec<BrokerId>,
+    /// Replicas that leave once the others are in sync.
+    pub(super) removing: Vec<BrokerId>,
+    /// Replicas that a reassignment adds.
+    pub(super) adding: Vec<BrokerId>,
+}
+
+impl Target {
+    /// What `partition` has now.
+    pub(super) fn of(partition: &PartitionRegistration) -> Self {
+        Self {
+            replicas: partition.replicas.clone(),
+            isr: partition.isr.clone(),
+            removing: partition.removing_replicas.clone(),
+            adding: partition.adding_replicas.clone(),
+        }
+    }
+
+    /// A reassignment is done when every replica that stays is in sync (`maybeCompleteReassignment`).
+    fn complete_reassignment(&mut self) {
+        if self.removing.is_empty() && self.adding.is_empty() {
+            return;
+        }
+        let staying = |brokers: &[BrokerId]| -> Vec<BrokerId> {
+            let brokers = brokers.iter().copied();
+            brokers
+                .filter(|broker| !self.removing.contains(broker))
+                .collect()
+        };
+        let (replicas, isr) = (staying(&self.replicas), staying(&self.isr));
+        if !isr.is_empty() && replicas.iter().all(|broker| isr.contains(broker)) {
+            *self = Self {
+                replicas,
+                isr,
+                removing: Vec::new(),
+                adding: Vec::new(),
+            };
+        }
+    }
+}
+
 /// The outcome of an election.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Elected {
     leader: BrokerId,
     unclean: bool,
+}
+
+impl Rules {
+    /// Whether a replica that may have lost records may lead.
+    pub(super) fn may_be_unclean(self) -> bool {
+        self.unclean
+    }
+
+    /// The same, but only who has lost nothing may lead.
+    pub(super) fn clean(self) -> Self {
+        Self {
+            unclean: false,
+            ..self
+        }
+    }
 }
 
 impl Controller<'_> {
@@ -124,11 +186,35 @@ impl Controller<'_> {
         self.change(topic_id, partition_id, partition, BrokerEvent::None, rules)
     }
 
+    /// The change that makes `partition` what `target` says, if it is any.
+    pub(super) fn reassigned_change(
+        &self,
+        (topic_id, partition_id): (TopicId, PartitionIndex),
+        partition: &PartitionRegistration,
+        target: Target,
+        rules: Rules,
+    ) -> Option<PartitionChangeRecord> {
+        let id = (topic_id, partition_id);
+        self.change_to(id, partition, target, BrokerEvent::None, rules)
+    }
+
     fn change(
         &self,
         topic_id: TopicId,
         partition_id: PartitionIndex,
         partition: &PartitionRegistration,
+        event: BrokerEvent,
+        rules: Rules,
+    ) -> Option<PartitionChangeRecord> {
+        let id = (topic_id, partition_id);
+        self.change_to(id, partition, Target::of(partition), event, rules)
+    }
+
+    fn change_to(
+        &self,
+        (topic_id, partition_id): (TopicId, PartitionIndex),
+        partition: &PartitionRegistration,
+        mut target: Target,
         event: BrokerEvent,
         rules: Rules,
     ) -> Option<PartitionChangeRecord> {
@@ -140,14 +226,11 @@ impl Controller<'_> {
             Some(broker) != gone
                 && (event == BrokerEvent::Comes(broker) || self.image.cluster.is_active(broker))
         };
-        let mut isr: Vec<_> = partition
-            .isr
-            .iter()
-            .copied()
-            .filter(|broker| Some(*broker) != gone)
-            .collect();
+        target.isr.retain(|broker| Some(*broker) != gone);
+        target.complete_reassignment();
+        let mut isr = target.isr.clone();
         let mut elr = eligible(partition, &isr, event, rules);
-        let elected = elect(partition, &isr, &elr, rules, acceptable);
+        let elected = elect(partition, &target.replicas, &isr, &elr, rules, acceptable);
 
         let mut record = PartitionChangeRecord {
             topic_id,
@@ -167,6 +250,11 @@ impl Controller<'_> {
                 }
             }
         }
+        // Who has been a follower for the last time has to see a new epoch.
+        let is_follower = |broker: &BrokerId| target.replicas.contains(broker);
+        if record.leader == NO_LEADER_CHANGE && !partition.replicas.iter().all(is_follower) {
+            record.leader = partition.leader;
+        }
         if elr != partition.eligible_leader_replicas {
             record.eligible_leader_replicas = Some(elr);
         }
@@ -185,11 +273,35 @@ impl Controller<'_> {
         if rules.has_elr {
             record.last_known_elr = last_known_leader(partition, &record);
         }
-        let is_change = record.isr.is_some()
-            || record.leader != NO_LEADER_CHANGE
-            || record.eligible_leader_replicas.is_some()
-            || record.last_known_elr.is_some();
-        is_change.then_some(record)
+        self.assign_replicas(partition, target, &mut record);
+        let unchanged = PartitionChangeRecord {
+            topic_id,
+            partition_id,
+            ..Default::default()
+        };
+        (record != unchanged).then_some(record)
+    }
+
+    fn assign_replicas(
+        &self,
+        partition: &PartitionRegistration,
+        target: Target,
+        record: &mut PartitionChangeRecord,
+    ) {
+        if target.replicas != partition.replicas {
+            let directory = |broker: &BrokerId| {
+                let directory = partition.directory(*broker);
+                directory.unwrap_or_else(|| self.default_directory(*broker))
+            };
+            record.directories = Some(target.replicas.iter().map(directory).collect());
+            record.replicas = Some(target.replicas);
+        }
+        if target.removing != partition.removing_replicas {
+            record.removing_replicas = Some(target.removing);
+        }
+        if target.adding != partition.adding_replicas {
+            record.adding_replicas = Some(target.adding);
+        }
     }
 }
 
@@ -219,6 +331,7 @@ fn eligible(
 
 fn elect(
     partition: &PartitionRegistration,
+    replicas: &[BrokerId],
     isr: &[BrokerId],
     elr: &[BrokerId],
     rules: Rules,
@@ -235,19 +348,14 @@ fn elect(
     let valid = |broker: BrokerId| {
         (isr.contains(&broker) || (isr.is_empty() && elr.contains(&broker))) && acceptable(broker)
     };
-    let preferred = partition.replicas.first().filter(|_| rules.prefers_first);
+    let preferred = replicas.first().filter(|_| rules.prefers_first);
     if let Some(preferred) = preferred.filter(|broker| valid(**broker)) {
         return clean(*preferred);
     }
     if valid(partition.leader) {
         return clean(partition.leader);
     }
-    if let Some(online) = partition
-        .replicas
-        .iter()
-        .copied()
-        .find(|broker| valid(*broker))
-    {
+    if let Some(online) = replicas.iter().copied().find(|broker| valid(*broker)) {
         return clean(online);
     }
     let nobody_knows_more = rules.has_elr && isr.is_empty() && elr.is_empty();
@@ -256,11 +364,7 @@ fn elect(
     {
         return unclean(*last);
     }
-    let any = partition
-        .replicas
-        .iter()
-        .copied()
-        .find(|broker| acceptable(*broker));
+    let any = replicas.iter().copied().find(|broker| acceptable(*broker));
     match any.filter(|_| rules.unclean) {
         Some(broker) => unclean(broker),
         None => clean(NO_LEADER),

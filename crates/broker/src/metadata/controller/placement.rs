@@ -83,14 +83,30 @@ impl Controller<'_> {
         replicas: Vec<BrokerId>,
         factor: Option<usize>,
     ) -> Result<PartitionRegistration, ApiError> {
-        let invalid =
-            |message: String| ApiError::new(ResponseError::InvalidReplicaAssignment, message);
+        self.check_assignment(&replicas, factor)?;
+        let isr = self.active_of(&replicas);
+        if isr.is_empty() {
+            return Err(invalid(format!(
+                "All brokers specified in the manual partition assignment for partition {index} are fenced or in \
+                 controlled shutdown."
+            )));
+        }
+        Ok(self.partition(replicas, isr))
+    }
+
+    /// Check a manual assignment of one partition: registered brokers, each once, as many as `factor` says
+    /// (`validateManualPartitionAssignment`).
+    pub(super) fn check_assignment(
+        &self,
+        replicas: &[BrokerId],
+        factor: Option<usize>,
+    ) -> Result<(), ApiError> {
         if replicas.is_empty() {
             return Err(invalid(
                 "The manual partition assignment includes an empty replica list.".into(),
             ));
         }
-        let mut sorted = replicas.clone();
+        let mut sorted = replicas.to_vec();
         sorted.sort_unstable();
         let mut previous = None;
         for broker in sorted {
@@ -113,14 +129,7 @@ impl Controller<'_> {
                 replicas.len()
             )));
         }
-        let isr = self.active_of(&replicas);
-        if isr.is_empty() {
-            return Err(invalid(format!(
-                "All brokers specified in the manual partition assignment for partition {index} are fenced or in \
-                 controlled shutdown."
-            )));
-        }
-        Ok(self.partition(replicas, isr))
+        Ok(())
     }
 
     fn partition(&self, replicas: Vec<BrokerId>, isr: Vec<BrokerId>) -> PartitionRegistration {
@@ -133,7 +142,7 @@ impl Controller<'_> {
 
     /// Where a broker's new replica goes: its only log directory, or wherever it decides
     /// (`ClusterControlManager.defaultDir`).
-    fn default_directory(&self, broker: BrokerId) -> Uuid {
+    pub(super) fn default_directory(&self, broker: BrokerId) -> Uuid {
         let directories = self
             .image
             .cluster
@@ -145,4 +154,8 @@ impl Controller<'_> {
             Some(_) => DIRECTORY_UNASSIGNED,
         }
     }
+}
+
+fn invalid(message: String) -> ApiError {
+    ApiError::new(ResponseError::InvalidReplicaAssignment, message)
 }

@@ -2,11 +2,13 @@
 
 mod configs;
 mod elections;
+mod reassignments;
 mod registration;
 mod topics;
 
 use std::cell::Cell;
 
+use ottla_protocol::ids::{PartitionIndex, TopicId};
 use ottla_protocol::kafka_protocol::protocol::StrBytes;
 use ottla_protocol::messages;
 use ottla_protocol::messages::BrokerRegistrationRequest;
@@ -14,7 +16,7 @@ use ottla_protocol::messages::broker_registration_request::Feature;
 
 use super::*;
 use crate::metadata::image::{PartitionRegistration, TopicImage};
-use crate::metadata::record::{FeatureLevelRecord, MetadataVersion};
+use crate::metadata::record::{FeatureLevelRecord, MetadataVersion, PartitionRecord, TopicRecord};
 
 const CLUSTER_ID: &str = "MkU3OEVBNTcwNTJENDM2Qg";
 
@@ -137,10 +139,42 @@ impl Cluster {
     }
 
     fn partition(&self, name: &str, index: i32) -> &PartitionRegistration {
-        self.topic(name)
-            .partition(ottla_protocol::ids::PartitionIndex(index))
-            .unwrap()
+        self.topic(name).partition(PartitionIndex(index)).unwrap()
     }
+}
+
+/// Brokers 1 and 2 are up, 3 is not. Partitions of `t` by their replicas, in-sync replicas and leader.
+fn cluster(partitions: &[(&[i32], &[i32], i32)]) -> Cluster {
+    let mut cluster = Cluster::new();
+    cluster.start(2, -1);
+    let topic_id = TopicId(Uuid::from_u128(700));
+    let brokers = |ids: &[i32]| ids.iter().map(|id| BrokerId(*id)).collect::<Vec<_>>();
+    let mut records = vec![
+        TopicRecord {
+            name: "t".into(),
+            topic_id,
+        }
+        .into(),
+    ];
+    for (index, (replicas, isr, leader)) in (0..).zip(partitions) {
+        let record = PartitionRecord {
+            partition_id: PartitionIndex(index),
+            topic_id,
+            replicas: brokers(replicas),
+            directories: vec![Uuid::from_u128(500); replicas.len()],
+            isr: brokers(isr),
+            leader: BrokerId(*leader),
+            leader_epoch: ottla_protocol::ids::LeaderEpoch(0),
+            partition_epoch: 0,
+            ..Default::default()
+        };
+        records.push(record.into());
+    }
+    cluster.apply(Decision {
+        records,
+        response: (),
+    });
+    cluster
 }
 
 fn text(text: &str) -> StrBytes {

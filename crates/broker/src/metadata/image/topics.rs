@@ -94,6 +94,11 @@ impl PartitionRegistration {
         self.leader != NO_LEADER
     }
 
+    /// Whether its replicas are being moved.
+    pub fn is_reassigning(&self) -> bool {
+        !self.removing_replicas.is_empty() || !self.adding_replicas.is_empty()
+    }
+
     /// Whether `broker` holds a replica.
     pub fn is_replica(&self, broker: BrokerId) -> bool {
         self.replicas.contains(&broker)

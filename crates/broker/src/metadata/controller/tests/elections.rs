@@ -1,43 +1,7 @@
-use ottla_protocol::ids::{PartitionIndex, TopicId};
 use ottla_protocol::messages::elect_leaders_request::TopicPartitions;
 use ottla_protocol::messages::{ElectLeadersRequest, TopicName};
 
 use super::*;
-use crate::metadata::record::{PartitionRecord, TopicRecord};
-
-/// Brokers 1 and 2 are up, 3 is not. Partitions of `t` by their replicas, in-sync replicas and leader.
-fn cluster(partitions: &[(&[i32], &[i32], i32)]) -> Cluster {
-    let mut cluster = Cluster::new();
-    cluster.start(2, -1);
-    let topic_id = TopicId(Uuid::from_u128(700));
-    let brokers = |ids: &[i32]| ids.iter().map(|id| BrokerId(*id)).collect::<Vec<_>>();
-    let mut records = vec![
-        TopicRecord {
-            name: "t".into(),
-            topic_id,
-        }
-        .into(),
-    ];
-    for (index, (replicas, isr, leader)) in (0..).zip(partitions) {
-        let record = PartitionRecord {
-            partition_id: PartitionIndex(index),
-            topic_id,
-            replicas: brokers(replicas),
-            directories: vec![Uuid::from_u128(500); replicas.len()],
-            isr: brokers(isr),
-            leader: BrokerId(*leader),
-            leader_epoch: ottla_protocol::ids::LeaderEpoch(0),
-            partition_epoch: 0,
-            ..Default::default()
-        };
-        records.push(record.into());
-    }
-    cluster.apply(Decision {
-        records,
-        response: (),
-    });
-    cluster
-}
 
 fn elect(cluster: &mut Cluster, election: i8, partitions: Option<&[i32]>) -> Vec<(i32, i16)> {
     let named = partitions.map(|partitions| {
