@@ -1,4 +1,4 @@
-"""Go clients: franz-go, and sarama at the versions that it sends without asking."""
+"""Go clients: franz-go, sarama at the versions that it sends without asking and at its newest, and kafka-go."""
 
 from pathlib import Path
 
@@ -13,11 +13,25 @@ def program(name):
     return lambda _: ([tools.go(HERE) / name], {})
 
 
+def newest(name):
+    """The same source with the newest sarama."""
+    packages = ("./sarama", "./sarama-member", "./sarama-transactions")
+    return lambda _: ([tools.go(HERE, packages, tools.ROOT / "sarama-new") / name], {})
+
+
+CASES = [*CLIENT_CASES, "topic-configs"]
+# kafka-go has no idempotent producer and no static members.
+KAFKA_GO_CASES = [case for case in CASES if case != "idempotence"]
 SUITES = [
     ProgramSuite("franz-go", "1.22.2", program("franz-go"), CLIENT_CASES),
     ProgramSuite("franz-go-transactions", "1.22.2", program("franz-go-transactions"), TRANSACTION_CASES),
     group_suite("franz-go-group", "1.22.2", program("franz-go-member")),
-    ProgramSuite("sarama", "1.40.1", program("sarama"), CLIENT_CASES),
+    ProgramSuite("sarama", "1.40.1", program("sarama"), CASES),
     ProgramSuite("sarama-transactions", "1.40.1", program("sarama-transactions"), TRANSACTION_CASES),
     group_suite("sarama-group", "1.40.1", program("sarama-member")),
+    ProgramSuite("sarama-new", "1.61.1", newest("sarama"), CASES),
+    ProgramSuite("sarama-new-transactions", "1.61.1", newest("sarama-transactions"), TRANSACTION_CASES),
+    group_suite("sarama-new-group", "1.61.1", newest("sarama-member")),
+    ProgramSuite("kafka-go", "0.4.51", program("kafka-go"), KAFKA_GO_CASES),
+    group_suite("kafka-go-group", "0.4.51", program("kafka-go-member"), static=False),
 ]

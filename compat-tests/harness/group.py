@@ -233,11 +233,11 @@ def static_restart(story):
         assert news == 0, f"{other} heard of {news} assignments while {name} was restarted"
 
 
-def group_suite(name, version, command, **traits):
+def group_suite(name, version, command, quick=True, **traits):
     """The story as a suite of a client; `traits` as in `Client`."""
     client = Client(command, **traits)
     last = broker_kill if client.reconnects else broker_kill_new_members
-    suite, stories = Suite(name, version), {}
+    suite, stories = Suite(name, version, quick), {}
 
     def step(function, key):
         def case(context):

@@ -137,15 +137,21 @@ def checked(archive, wanted):
     return archive
 
 
-def go(folder):
-    """A folder with the programs of the Go module in `folder`, built with the modules of its `go.sum`."""
+def go(folder, packages=("./...",), modules=None, cgo=False):
+    """A folder with the programs of the Go module in `folder`, built with the modules of its `go.sum`.
+
+    `modules`: a folder whose `go.mod` and `go.sum` stand in for its own. With `cgo` it needs a C compiler.
+    """
     client = program("go", "golang-go")
-    sources = [folder / "go.mod", folder / "go.sum", *sorted(folder.rglob("*.go"))]
+    if cgo:
+        program("gcc", "gcc")
+    modules = modules or folder
+    sources = [modules / "go.mod", modules / "go.sum", *sorted({*folder.rglob("*.go"), *(ROOT / "go/task").glob("*.go")})]
 
     def build(target):
-        run([client, "build", "-mod=readonly", "-trimpath", "-o", f"{target}/", "./..."],
-            f"go build of {folder.name}", cwd=folder, env={**os.environ, "CGO_ENABLED": "0"})
-    return installed(f"go-{folder.name}", sources, build)
+        run([client, "build", "-mod=readonly", f"-modfile={modules / 'go.mod'}", "-trimpath", "-o", f"{target}/", *packages],
+            f"go build of {modules.name}", cwd=folder, env={**os.environ, "CGO_ENABLED": "1" if cgo else "0"})
+    return installed(f"go-{modules.name}", sources, build)
 
 
 def maven(folder):

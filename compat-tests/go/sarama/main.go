@@ -1,4 +1,5 @@
-// Sarama 1.40.1 at its default version (1.0.0): it negotiates nothing, so every version it sends must be served.
+// Sarama at its default version. For 1.40.1 this is 1.0.0, and it negotiates nothing: every version it sends must be
+// served. The newest (built with sarama-new/go.mod) speaks as to Apache Kafka 2.8.
 package main
 
 import (
@@ -32,6 +33,7 @@ func main() {
 		task.Case{Name: "too-large-record", Body: tooLargeRecord},
 		task.Case{Name: "idempotence", Body: idempotence},
 		task.Case{Name: "create-topic", Body: createTopic},
+		task.Case{Name: "topic-configs", Body: topicConfigs},
 		task.Case{Name: "unknown-topic", Body: unknownTopic},
 	))
 }
@@ -61,9 +63,20 @@ func encoder(data []byte) sarama.Encoder {
 	return sarama.ByteEncoder(data)
 }
 
+// newProducer tries again while the broker is not ready to give a producer id, which 1.40.1 leaves to its user.
+func newProducer(bootstrap string, settings *sarama.Config) (producer sarama.SyncProducer, err error) {
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		producer, err = sarama.NewSyncProducer([]string{bootstrap}, settings)
+		if !errors.Is(err, sarama.ErrOffsetsLoadInProgress) {
+			break
+		}
+	}
+	return producer, err
+}
+
 // produce writes in order to partition 0; the offsets acknowledged must be 0, 1, 2 ...
 func produce(bootstrap, topic string, list []task.Record, settings *sarama.Config) error {
-	producer, err := sarama.NewSyncProducer([]string{bootstrap}, settings)
+	producer, err := newProducer(bootstrap, settings)
 	if err != nil {
 		return err
 	}
@@ -135,7 +148,7 @@ func writeAndRead(topic string, list []task.Record, settings *sarama.Config) err
 func roundTrip(codec string) error {
 	settings := config()
 	settings.Producer.Compression = codecs[codec]
-	if codec == "zstd" {
+	if codec == "zstd" && !settings.Version.IsAtLeast(sarama.V2_1_0_0) {
 		settings.Version = sarama.V2_1_0_0
 	}
 	return writeAndRead(task.Prefix+"-"+codec, records, settings)
@@ -203,6 +216,33 @@ func createTopic() error {
 	}
 	one := []task.Record{{Value: task.Incompressible(3000), Timestamp: records[0].Timestamp}}
 	if err := task.ExpectError(produce(task.Bootstrap, topic, one, config()), sarama.ErrMessageSizeTooLarge); err != nil {
+		return err
+	}
+	return admin.DeleteTopic(topic)
+}
+
+func topicConfigs() error {
+	admin, err := sarama.NewClusterAdmin([]string{task.Bootstrap}, config())
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	topic, key, value := task.Prefix+"-configured", "retention.ms", "3600000"
+	detail := &sarama.TopicDetail{NumPartitions: 1, ReplicationFactor: 1, ConfigEntries: map[string]*string{key: &value}}
+	if err := admin.CreateTopic(topic, detail, false); err != nil {
+		return err
+	}
+	current := func() (string, error) {
+		found, err := admin.DescribeConfig(sarama.ConfigResource{Type: sarama.TopicResource, Name: topic, ConfigNames: []string{key}})
+		if err != nil || len(found) != 1 {
+			return "", fmt.Errorf("%d entries (%w), one was asked for", len(found), err)
+		}
+		return found[0].Value, nil
+	}
+	alter := func(value string) error {
+		return admin.AlterConfig(sarama.TopicResource, topic, map[string]*string{key: &value}, false)
+	}
+	if err := task.CheckConfigs(current, alter); err != nil {
 		return err
 	}
 	return admin.DeleteTopic(topic)

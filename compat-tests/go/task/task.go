@@ -158,6 +158,20 @@ func ExpectError(err, wanted error) error {
 	return fmt.Errorf("got %v, expected %v", err, wanted)
 }
 
+// CheckConfigs demands that retention.ms is what the topic was created with (an hour), and that a change shows.
+func CheckConfigs(current func() (string, error), alter func(string) error) error {
+	if value, err := current(); err != nil || value != "3600000" {
+		return fmt.Errorf("retention.ms is %q (%v), created with 3600000", value, err)
+	}
+	if err := alter("7200000"); err != nil {
+		return err
+	}
+	if value, err := current(); err != nil || value != "7200000" {
+		return fmt.Errorf("retention.ms is %q (%v) after its change to 7200000", value, err)
+	}
+	return nil
+}
+
 // Strict is the broker that does not create topics, or a skip.
 func Strict() (string, error) {
 	if StrictBootstrap == "" {
