@@ -21,13 +21,19 @@ let stopping = false
 // The next offset of each partition. Over a rebalance the stream keeps what it has fetched before, also of
 // partitions that are another member's by now, and then reads again from what is committed.
 const due = new Map()
+const begun = new Set()
 let ready
 
 function tell() {
   console.log(['revoked', ...owned].join(' '))
   owned = (consumer.assignments ?? []).filter(one => one.topic === MEMBER_TOPIC).flatMap(one => one.partitions)
   console.log(['assigned', ...owned].join(' '))
-  for (const partition of due.keys()) if (!owned.includes(partition)) due.delete(partition)
+  for (const partition of due.keys()) {
+    if (!owned.includes(partition)) {
+      due.delete(partition)
+      begun.delete(partition)
+    }
+  }
   ready = start(owned.filter(partition => !due.has(partition)))
 }
 
@@ -57,8 +63,11 @@ async function main() {
   })
   for await (const message of stream) {
     await ready
+    // The owner before may have committed once more since this member asked.
+    if (message.offset !== due.get(message.partition) && !begun.has(message.partition)) await start([message.partition])
     if (message.offset !== due.get(message.partition)) continue
     due.set(message.partition, message.offset + 1n)
+    begun.add(message.partition)
     console.log(`record ${message.partition} ${message.offset} ${message.value}`)
     await Promise.resolve(message.commit()).catch(error => console.log(`commit: ${error.message}`))
   }
