@@ -676,6 +676,31 @@ def partitions_and_leaders(recorder):
             "response_partition_limit": limit, "cursor": -1})
 
 
+def partition_reassignments(recorder):
+    """AlterPartitionReassignments: what changes nothing, what cannot be, and what is not under way."""
+    name, unknown = create(recorder, "reassigned", partitions=2), recorder.name("unknown")
+    for version in range(2):
+        def alter(what, *topics, version=version, resize=False):
+            recorder.call(what, schema.ALTER_PARTITION_REASSIGNMENTS, version, {
+                "timeout_ms": 10000, "allow_replication_factor_change": resize, "topics": [
+                    {"name": topic, "partitions": [{"partition_index": index, "replicas": replicas}
+                                                   for index, replicas in partitions]} for topic, partitions in topics]})
+        alter("where it is", (name, [(0, [1])]))
+        alter("where it is, resized", (name, [(0, [1])]), resize=True)
+        alter("cancelled", (name, [(0, None), (1, None)]))
+        alter("empty", (name, [(0, [])]))
+        alter("empty, resized", (name, [(0, [])]), resize=True)
+        for replicas in ([2], [1, 2], [1, 1], [2, 2], [-1], [1, 1, 2]):
+            for resize in (False, True)[:version + 1]:
+                alter(f"to {replicas} {resize}", (name, [(1, replicas)]), resize=resize)
+        alter("unknown partitions", (name, [(2, [1]), (-1, [1]), (7, None)]))
+        alter("unknown topics", (unknown, [(0, [1]), (0, None)]), ("", [(0, [1])]), ("a/b", [(0, [1])]))
+        alter("twice", (name, [(0, [1]), (0, [1])]), (name, [(0, [1])]))
+        alter("nothing")
+        alter("no partitions", (name, []))
+    recorder.call("none under way", schema.LIST_PARTITION_REASSIGNMENTS, 0, {"timeout_ms": 1000, "topics": None})
+
+
 def delete_records(recorder):
     """Offsets, partitions and topics, good and bad, and what is left to read."""
     connection, unknown = recorder.connection, recorder.name("unknown")
@@ -761,5 +786,5 @@ def describe_log_dirs(recorder):
 SCRIPTS = [api_versions, metadata, create_topics, delete_topics, create_partitions, produce, produce_by_topic_config,
            idempotence, fetch, fetch_sessions, list_offsets, offset_for_leader_epoch, init_producer_id,
            transactions_version_1, transactions_version_2, describe_configs,
-           incremental_alter_configs, alter_configs, partitions_and_leaders, others,
+           incremental_alter_configs, alter_configs, partitions_and_leaders, partition_reassignments, others,
            delete_records, describe_log_dirs]

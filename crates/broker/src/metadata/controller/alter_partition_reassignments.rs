@@ -46,8 +46,10 @@ impl Controller<'_> {
                 .with_name(topic.name.clone())
                 .with_partitions(partitions.collect())
         });
+        // An empty request is answered with the field's default, as Kafka does.
+        let may_change = request.allow_replication_factor_change || request.topics.is_empty();
         let response = AlterPartitionReassignmentsResponse::default()
-            .with_allow_replication_factor_change(request.allow_replication_factor_change)
+            .with_allow_replication_factor_change(may_change)
             .with_error_message(None)
             .with_responses(topics.collect());
         Decision { records, response }
