@@ -22,7 +22,7 @@ config_keys! {
         /// How often expired transactional ids are looked for, ms.
         transaction_remove_expired_transaction_cleanup_interval_ms: i32, "transaction.remove.expired.transaction.cleanup.interval.ms" = 3600000, ReadOnly, AtLeast(1), Applied;
         /// Whether an append asks the coordinator if its transaction is open.
-        transaction_partition_verification_enable: bool, "transaction.partition.verification.enable" = true, ClusterWide, Any, NoEffect;
+        transaction_partition_verification_enable: bool, "transaction.partition.verification.enable" = true, ClusterWide, Any, Applied;
     }
     without_field {
         /// Batch size when transactions are loaded, bytes.

@@ -23,8 +23,8 @@ use ottla_protocol::messages::{AddPartitionsToTxnRequest, AddPartitionsToTxnResp
 use super::Handler;
 use super::transaction_request::{TRANSACTIONS_V1, TRANSACTIONS_V2, fenced_before, producer};
 use crate::broker::Broker;
-use crate::coordinator::runtime::OFFSETS_TOPIC;
 use crate::coordinator::transaction::state::Partitions;
+use crate::metadata::controller::topic_name;
 use crate::network::request::RequestContext;
 
 /// First version that speaks of several transactions.
@@ -75,13 +75,16 @@ async fn add(
     version: i16,
     request: &AddPartitionsToTxnTransaction,
 ) -> Vec<AddPartitionsToTxnTopicResult> {
-    let unknown = unknown_partitions(broker, version, &request.topics);
-    if !unknown.is_empty() && !request.verify_only {
+    let unknown = unknown_partitions(broker, &request.topics);
+    let is_forbidden = |topic: &str| version < BATCHED_FROM && topic_name::is_internal(topic);
+    let has_forbidden = request.topics.iter().any(|topic| is_forbidden(&topic.name));
+    if (has_forbidden || !unknown.is_empty()) && !request.verify_only {
         return answer(&request.topics, |topic, index| {
-            match unknown.contains(&(topic, index)) {
-                true => Some(ResponseError::UnknownTopicOrPartition),
-                false => Some(ResponseError::OperationNotAttempted),
-            }
+            Some(match unknown.contains(&(topic, index)) {
+                _ if is_forbidden(topic) => ResponseError::TopicAuthorizationFailed,
+                true => ResponseError::UnknownTopicOrPartition,
+                false => ResponseError::OperationNotAttempted,
+            })
         });
     }
     if request.transactional_id.is_empty() {
@@ -121,18 +124,15 @@ async fn add(
     })
 }
 
-/// Partitions that do not exist; `__consumer_offsets` is added by AddOffsetsToTxn, or by a broker.
+/// Partitions that do not exist.
 fn unknown_partitions<'a>(
     broker: &Broker,
-    version: i16,
     topics: &'a [AddPartitionsToTxnTopic],
 ) -> BTreeSet<(&'a str, i32)> {
     let image = broker.metadata().image();
     let mut unknown = BTreeSet::new();
     for wanted in topics {
-        let is_offsets = wanted.name.as_str() == OFFSETS_TOPIC;
         let topic = image.topics.by_name(&wanted.name);
-        let topic = topic.filter(|_| version >= BATCHED_FROM || !is_offsets);
         for index in &wanted.partitions {
             let index = PartitionIndex(*index);
             if topic.is_none_or(|topic| topic.partition(index).is_none()) {

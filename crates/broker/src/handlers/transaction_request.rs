@@ -98,14 +98,7 @@ pub async fn leave<'a>(
             let added = transactions.add_partitions(producer, partitions, TRANSACTIONS_V2);
             added.await
         }
-        Joining::Said
-            if !broker
-                .config()
-                .transactions
-                .transaction_partition_verification_enable =>
-        {
-            Ok(())
-        }
+        Joining::Said if !verification_enabled(broker) => Ok(()),
         Joining::Said => match transactions.verify_partitions(producer, partitions).await {
             Ok(missing) if missing.is_empty() => Ok(()),
             Ok(_) => Err(ResponseError::TransactionAbortable),
@@ -118,6 +111,18 @@ pub async fn leave<'a>(
         error => error,
     })?;
     Ok(leave)
+}
+
+/// `transaction.partition.verification.enable` as it stands.
+fn verification_enabled(broker: &Broker) -> bool {
+    const KEY: &str = "transaction.partition.verification.enable";
+    let image = broker.metadata().image();
+    let layers = broker.metadata().layers(&image, &());
+    let dynamic = layers.broker.text(KEY).or_else(|| layers.cluster.text(KEY));
+    let settings = &broker.config().transactions;
+    dynamic.map_or(settings.transaction_partition_verification_enable, |text| {
+        text.trim().eq_ignore_ascii_case("true")
+    })
 }
 
 /// Whether an error of the coordinator will pass, so that the client need only ask again.
