@@ -64,6 +64,7 @@ mod response_errors;
 pub mod sync_group;
 pub mod transaction_request;
 pub mod txn_offset_commit;
+pub mod update_features;
 pub mod write_txn_markers;
 
 /// One Kafka API whose answer is a plain message.
@@ -195,6 +196,7 @@ pub static APIS: &[Api] = &[
         ApiKey::ListPartitionReassignments,
     ),
     api::<describe_quorum::DescribeQuorum>(ApiKey::DescribeQuorum),
+    api::<update_features::UpdateFeatures>(ApiKey::UpdateFeatures),
     api::<offset_delete::OffsetDelete>(ApiKey::OffsetDelete),
     api::<describe_cluster::DescribeCluster>(ApiKey::DescribeCluster),
     api::<describe_producers::DescribeProducers>(ApiKey::DescribeProducers),

@@ -16,7 +16,7 @@ use ottla_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
 
 use super::{APIS, Answer, Api, Reply};
 use crate::broker::Broker;
-use crate::metadata::controller::REGISTERED_FEATURES;
+use crate::metadata::controller::{KRAFT_VERSION_FEATURE, REGISTERED_FEATURES};
 use crate::network::request::RequestContext;
 
 const MAX_VERSION: i16 = 4;
@@ -82,7 +82,10 @@ fn answer(
         let offset = image.provenance.last_contained_offset;
         response.supported_features = supported_features(version);
         response.finalized_features_epoch = offset.0;
-        response.finalized_features = (image.features.finalized())
+        let kraft_version = broker.metadata().cache.kraft_version();
+        let kraft_version = (kraft_version > 0).then_some((KRAFT_VERSION_FEATURE, kraft_version));
+        let finalized = image.features.finalized().chain(kraft_version);
+        response.finalized_features = finalized
             .map(|(name, level)| {
                 FinalizedFeatureKey::default()
                     .with_name(StrBytes::from_string(name.to_owned()))

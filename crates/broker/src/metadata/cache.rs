@@ -38,6 +38,11 @@ impl MetadataCache {
         self.voter.as_ref()
     }
 
+    /// Level of the feature `kraft.version`.
+    pub fn kraft_version(&self) -> i16 {
+        i16::from(self.voter.is_some())
+    }
+
     /// The image, for the length of one look. Never held across an await.
     pub fn load(&self) -> Guard<Arc<MetadataImage>> {
         self.image.load()

@@ -16,6 +16,7 @@ mod placement;
 mod producer_ids;
 mod registration;
 pub mod topic_name;
+mod update_features;
 
 use ottla_protocol::ResponseError;
 use ottla_protocol::ids::{BrokerId, Offset};
@@ -30,6 +31,7 @@ use crate::config::dynamic::{Layers, Overrides};
 pub use error_text::error_text;
 pub use producer_ids::PRODUCER_ID_BLOCK_LEN;
 pub use registration::{REGISTERED_FEATURES, ShutdownKind};
+pub use update_features::KRAFT_VERSION_FEATURE;
 
 /// Records that one request may lead to (`QuorumController.MAX_RECORDS_PER_USER_OP`).
 const MAX_RECORDS_PER_REQUEST: usize = 10_000;
@@ -103,6 +105,8 @@ pub struct Controller<'a> {
     pub config: &'a BrokerConfig,
     /// Offset that the next record will have; an epoch for whoever registers now.
     pub next_offset: Offset,
+    /// Level of `kraft.version`, which the metadata log keeps outside of its records.
+    pub kraft_version: i16,
     /// A source of ids that were never used before.
     pub new_id: &'a dyn Fn() -> Uuid,
 }

@@ -9,7 +9,8 @@ use ottla_protocol::messages::{
     AlterConfigsResponse, AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse,
     CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
     DeleteTopicsRequest, DeleteTopicsResponse, ElectLeadersRequest, ElectLeadersResponse,
-    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, UpdateFeaturesRequest,
+    UpdateFeaturesResponse,
 };
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -80,6 +81,19 @@ impl ControllerClient {
         request: CreatePartitionsRequest,
     ) -> Result<CreatePartitionsResponse, ControllerStopped> {
         self.call(move |controller| controller.create_partitions(&request))
+            .await
+    }
+
+    /// Change the finalized levels of features; the version says how to answer.
+    ///
+    /// # Errors
+    /// The controller has stopped.
+    pub async fn update_features(
+        &self,
+        request: UpdateFeaturesRequest,
+        version: i16,
+    ) -> Result<UpdateFeaturesResponse, ControllerStopped> {
+        self.call(move |controller| controller.update_features(&request, version))
             .await
     }
 

@@ -289,6 +289,7 @@ impl<L: RecordLog> EmbeddedController<L> {
             image: self.loader.latest(),
             config: &self.config,
             next_offset,
+            kraft_version: self.cache.kraft_version(),
             new_id: &new_id,
         })
     }

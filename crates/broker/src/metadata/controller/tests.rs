@@ -5,6 +5,7 @@ mod elections;
 mod reassignments;
 mod registration;
 mod topics;
+mod update_features;
 
 use std::cell::Cell;
 
@@ -84,6 +85,7 @@ impl Cluster {
             image: &self.image,
             config: &self.config,
             next_offset: Offset(self.offset),
+            kraft_version: 1,
             new_id: &new_id,
         })
     }

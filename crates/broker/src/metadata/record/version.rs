@@ -21,6 +21,9 @@ const NAMES: [&str; 24] = [
     "4.0-IV1", "4.0-IV2", "4.0-IV3", "4.1-IV0", "4.1-IV1", "4.2-IV0", "4.2-IV1", "4.3-IV0",
 ];
 
+/// The levels that brought records or fields of records (`MetadataVersion.didMetadataChange`).
+const CHANGED: [i16; 9] = [7, 8, 11, 13, 14, 15, 17, 23, 30];
+
 impl MetadataVersion {
     /// Lowest level (`MetadataVersion.MINIMUM_VERSION` of Kafka 4.x).
     pub const MINIMUM: Self = Self(7);
@@ -46,6 +49,13 @@ impl MetadataVersion {
     pub const IBP_4_3_IV0: Self = Self(30);
     /// Highest level whose records this module knows.
     pub const MAXIMUM: Self = Self::IBP_4_3_IV0;
+
+    /// Whether records have changed between `older` and this level (`MetadataVersion.checkIfMetadataChanged`).
+    pub fn changed_since(self, older: Self) -> bool {
+        CHANGED
+            .iter()
+            .any(|level| (older.0 + 1..=self.0).contains(level))
+    }
 
     /// Kafka's name of the level, e.g. `4.1-IV1`; `None` beyond the known range.
     pub fn name(self) -> Option<&'static str> {
