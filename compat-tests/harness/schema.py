@@ -404,3 +404,26 @@ DESCRIBE_LOG_DIRS = Api("DescribeLogDirs", 35, 2, [
         ("total_bytes", "int64", 4), ("usable_bytes", "int64", 4),
     ]),
 ])
+
+UPDATE_FEATURES = Api("UpdateFeatures", 57, 0, [
+    ("timeout_ms", "int32"),
+    ("updates", [
+        ("feature", "string"), ("max_version_level", "int16"), ("allow_downgrade", "bool", 0, 0), ("upgrade_type", "int8", 1),
+    ]),
+    ("validate_only", "bool", 1),
+], [
+    ("throttle_time_ms", "int32"), ("error_code", "int16"), ("error_message", "nullable_string"),
+    ("results", [("feature", "string"), ("error_code", "int16"), ("error_message", "nullable_string")], 0, 1),
+])
+
+WRITE_TXN_MARKERS = Api("WriteTxnMarkers", 27, 1, [
+    ("markers", [
+        ("producer_id", "int64"), ("producer_epoch", "int16"), ("transaction_result", "bool"),
+        ("topics", [("name", "string"), ("partition_indexes", "int32_array")]), ("coordinator_epoch", "int32"),
+    ]),
+], [
+    ("markers", [
+        ("producer_id", "int64"),
+        ("topics", [("name", "string"), ("partitions", [("partition_index", "int32"), ("error_code", "int16")])]),
+    ]),
+])

@@ -1,5 +1,6 @@
 """The scripts: what is asked of both brokers. A script must not depend on what an answer says, but for ids."""
 
+import contextlib
 import struct
 import time
 
@@ -473,6 +474,8 @@ def transactions_version_1(recorder):
         one.add(f"{version} adds", (topic, [0]), version=min(version, 3))
         one.add(f"{version} adds again", (topic, [0, 1]), version=min(version, 3))
         one.add(f"{version} adds the unknown", (topic, [0, 7]), (recorder.name("unknown"), [0]), version=min(version, 3))
+        one.add(f"{version} adds internal topics", (topic, [0]), ("__consumer_offsets", [0, 99]), ("__transaction_state", [0]),
+                version=min(version, 3))
         one.write(f"{version} writes", topic, 9)
         one.add(f"{version} adds with an old epoch", (topic, [0]), version=min(version, 3), off=-1)
         one.add(f"{version} adds with a later epoch", (topic, [0]), version=min(version, 3), off=1)
@@ -484,6 +487,9 @@ def transactions_version_1(recorder):
         one.end(f"{version} ends with a later epoch", True, off=1)
         one.end(f"{version} commits", True)
         one.end(f"{version} commits again", True)
+        one.sequences[topic] -= 1
+        one.write(f"{version} repeats a write of the transaction that has ended", topic, 11)
+        one.sequences[topic] += 1
         one.end(f"{version} aborts afterwards", False)
         one.write(f"{version} writes afterwards", topic, 11)
         one.commit_offset(f"{version} commits an offset afterwards", group, topic, version)
@@ -516,6 +522,79 @@ def transactions_version_1(recorder):
     limits.add("empty id adds", (topic, [0]))
 
 
+def transactions_without_verification(recorder):
+    """Producers of version 1 write without a word, once nobody asks the coordinator; and are asked again."""
+    topic = create(recorder, "unverified")
+    one = Transactional(recorder, "unverified", 3)
+    one.init("begins", 3)
+    for value, what in [("false", "off"), (None, "on")]:
+        recorder.call(f"verification {what}", schema.INCREMENTAL_ALTER_CONFIGS, 1, {"validate_only": False, "resources": [
+            {"resource_type": 4, "resource_name": "", "configs": [{
+                "name": "transaction.partition.verification.enable", "config_operation": 0 if value else 1, "value": value}]}]})
+        wait_for_verification(recorder, value is None)
+        one.sequences.clear()
+        one.write(f"{what}, writes without a word", topic, 11)
+        one.sequences.clear()
+        one.write(f"{what}, repeats", topic, 11)
+        one.write(f"{what}, version 2 with an old epoch", topic, 12, off=-1)
+        # Nobody has told the coordinator, so this marker is not from there.
+        recorder.call(f"{what}, ended by hand", schema.WRITE_TXN_MARKERS, 1, {"markers": [{
+            "producer_id": one.producer, "producer_epoch": one.epoch, "transaction_result": False, "coordinator_epoch": 0,
+            "topics": [{"name": topic, "partition_indexes": [0]}]}]})
+
+
+def wait_for_verification(recorder, on):
+    """Apache Kafka's brokers hear of a changed config some time after the answer."""
+    topic = recorder.name("probe")
+    with contextlib.suppress(session.KafkaError):
+        session.create_topic(recorder.connection, topic)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        producer, epoch = session.init_producer_id(recorder.connection, 4)
+        body = session.produce_body(topic, batch([b"v"], timestamp=recorder.now_ms, attributes=16, producer=(producer, epoch, 0)))
+        answer = recorder.connection.call(schema.PRODUCE, 11, {**body, "transactional_id": "probe"})
+        if (answer["topics"][0]["partitions"][0]["error_code"] != 0) == on:
+            return
+        time.sleep(0.02)
+
+
+def update_features(recorder):
+    """Every kind of change, good and bad; what holds afterwards is what held before."""
+    upgrade, safe, unsafe = 1, 2, 3
+
+    def change(what, *updates, version=1, validate_only=False):
+        recorder.call(what, schema.UPDATE_FEATURES, version, {"timeout_ms": 10000, "validate_only": validate_only, "updates": [
+            {"feature": feature, "max_version_level": level, "allow_downgrade": kind == safe, "upgrade_type": kind}
+            for feature, level, kind in updates]})
+
+    transaction, metadata_version, elr = "transaction.version", "metadata.version", "eligible.leader.replicas.version"
+    for version in range(3):
+        change(f"nothing, {version}", version=version)
+        change(f"as it is, {version}", (transaction, 2, upgrade), version=version)
+        change(f"unknown, {version}", ("nonsense", 1, upgrade), version=version)
+        change(f"one good, one bad, {version}", (transaction, 1, safe), ("nonsense", 1, upgrade), version=version)
+        change(f"down, {version}", (transaction, 1, safe), version=version)
+        change(f"up, {version}", (transaction, 2, upgrade), version=version)
+    for version in (1, 2):
+        change("validated", (transaction, 0, unsafe), version=version, validate_only=True)
+        for level in (-1, 0, 1, 2, 3):
+            for kind in (0, upgrade, safe, unsafe, 4, -1):
+                change(f"{transaction} to {level} by {kind}", (transaction, level, kind), version=version)
+                change(f"{transaction} back from {level} by {kind}", (transaction, 2, upgrade), version=version)
+        for feature in ("kraft.version", "group.version", "nonsense", ""):
+            for level in (-1, 0, 1, 2):
+                for kind in (upgrade, safe):
+                    change(f"{feature} to {level} by {kind}", (feature, level, kind), version=version)
+                    change(f"group.version back from {feature} {level} by {kind}", ("group.version", 1, upgrade), version=version)
+        for level in (6, 7, 22, 25, 26, 31):
+            for kind in (upgrade, safe, unsafe):
+                change(f"{metadata_version} to {level} by {kind}", (metadata_version, level, kind), version=version)
+                change(f"{metadata_version} back from {level} by {kind}", (metadata_version, 27, upgrade), version=version)
+        change("eligible leader replicas off", (elr, 0, safe), version=version)
+        change("eligible leader replicas on", (elr, 1, upgrade), version=version)
+        change("eligible leader replicas on, metadata down", (elr, 1, upgrade), (metadata_version, 22, safe), version=version)
+
+
 def transactions_version_2(recorder):
     """What a producer with an epoch for every transaction may do and may not (KIP-890)."""
     topic, group = create(recorder, "bumped", partitions=2), recorder.name("group")
@@ -525,8 +604,13 @@ def transactions_version_2(recorder):
     one.end("commits nothing", True)
     one.end("aborts nothing", False)
     one.write("writes", topic, 12)
+    one.sequences[topic] -= 1
+    one.write("repeats a write", topic, 12)
     one.commit_offset("commits an offset", group, topic, 5)
     one.end("commits", True)
+    one.sequences[topic] = 0
+    one.write("repeats a write of the transaction that has ended", topic, 12, off=-1)
+    one.sequences.clear()
     one.end("commits again", True, off=-1)
     one.end("aborts what is committed", False, off=-1)
     one.write("writes with the old epoch", topic, 12, off=-1)
@@ -785,6 +869,7 @@ def describe_log_dirs(recorder):
 
 SCRIPTS = [api_versions, metadata, create_topics, delete_topics, create_partitions, produce, produce_by_topic_config,
            idempotence, fetch, fetch_sessions, list_offsets, offset_for_leader_epoch, init_producer_id,
-           transactions_version_1, transactions_version_2, describe_configs,
+           transactions_version_1, transactions_version_2,
+           transactions_without_verification, update_features, describe_configs,
            incremental_alter_configs, alter_configs, partitions_and_leaders, partition_reassignments, others,
            delete_records, describe_log_dirs]
