@@ -4,7 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from harness import kcat, session, tools, wire
+from harness import kcat, schema, session, tools, wire
 from harness.corpus import corpus
 from harness.group import wait_until
 from harness.member import Member
@@ -16,6 +16,8 @@ SUITES = [SUITE]
 COMPLAINT = re.compile(r"exception|mismatch|corrupt|error|invalid|not found|could not|isvalid: false|non-consecutive|"
                        r"found timestamp mismatch|out of order", re.IGNORECASE)
 STATE = {}
+# TransactionState.id.
+ONGOING, COMPLETE_COMMIT, COMPLETE_ABORT = 1, 4, 5
 
 
 def setup(context):
@@ -33,6 +35,7 @@ def setup(context):
             assert session.offset_for(connection, topic, session.LATEST)[1] == lines
             STATE["topics"][topic] = lines
         groups(context, connection, broker)
+        transactions(context, connection)
         delete = context.topic("deleted")
         session.create_topic(connection, delete, partitions=3)
         connection.call(session.schema.DELETE_TOPICS, 1, {"topic_names": [delete], "timeout_ms": 10000})
@@ -57,6 +60,44 @@ def groups(context, connection, broker):
             member.leave()
         finally:
             member.kill()
+
+
+def transactions(context, connection):
+    """A transaction of each version and each ending, and one that is still open."""
+    topic = STATE["transactional"] = context.topic("transactional")
+    session.create_topic(connection, topic)
+    STATE["transactions"] = {}
+    for name, version, committed_is in [("v1-committed", 1, True), ("v1-aborted", 1, False), ("v2-committed", 2, True),
+                                        ("v2-aborted", 2, False), ("v2-open", 2, None)]:
+        identity = context.topic(name)
+        STATE["transactions"][name] = (identity, begin(connection, identity, topic, version))
+        if committed_is is not None:
+            _, (producer, epoch) = STATE["transactions"][name]
+            ended = connection.call(schema.END_TXN, 3 if version == 1 else 5, {
+                "transactional_id": identity, "producer_id": producer, "producer_epoch": epoch, "committed": committed_is})
+            session.ok("EndTxn", ended["error_code"])
+
+
+def begin(connection, identity, topic, version):
+    """Opens a transaction with one record in it; its producer id and epoch."""
+    find = {"key": identity, "key_type": 1, "coordinator_keys": [identity]}
+    wait_until("there is a coordinator", lambda: connection.call(schema.FIND_COORDINATOR, 3, find)["error_code"] == 0)
+    found = {}
+
+    def has_id():
+        found.update(connection.call(schema.INIT_PRODUCER_ID, 4, {
+            "transactional_id": identity, "transaction_timeout_ms": 60000, "producer_id": -1, "producer_epoch": -1}))
+        return found["error_code"] == 0
+    wait_until(f"{identity} has a producer id", has_id)
+    producer = (found["producer_id"], found["producer_epoch"])
+    if version == 1:
+        connection.call(schema.ADD_PARTITIONS_TO_TXN, 3, {
+            "transactional_id": identity, "producer_id": producer[0], "producer_epoch": producer[1],
+            "topics": [{"name": topic, "partitions": [0]}]})
+    body = session.produce_body(topic, session.one_batch(attributes=16, producer=(*producer, 0)))
+    answer = connection.call(schema.PRODUCE, 11 if version == 1 else 12, {**body, "transactional_id": identity})
+    session.ok("Produce", answer["topics"][0]["partitions"][0]["error_code"])
+    return producer
 
 
 SUITE.prepare = setup
@@ -178,6 +219,37 @@ def group_records(context):
     kinds = {re.search(r'"type":"(\d+)"', line)[1] for line in modern}
     # Group and member metadata, target and current assignment of KIP-848.
     assert {"3", "5", "6", "7", "8"} <= kinds, kinds
+
+
+@SUITE.case
+def transaction_records(_context):
+    """__transaction_state: every record decodes, and each transaction's last one says how it ended."""
+    files = sorted(file for file in STATE["broker"].data.glob("__transaction_state-*/*.log") if file.stat().st_size)
+    text = dump(files, "--transaction-log-decoder")
+    records = [line for line in text.splitlines() if line.startswith("| offset: ")]
+    assert records and all(' key: {"type":"0","data":' in line for line in records), text[:500]
+    # Transactions of version 2 have tagged fields, which version 1 of the record brought.
+    assert all(' payload: {"version":"1","data":' in line for line in records), records[:3]
+    for name, (identity, (producer, _)) in STATE["transactions"].items():
+        mine = [line for line in records if f'"transactionalId":"{identity}"' in line]
+        status = int(re.search(r'"transactionStatus":(\d+)', mine[-1])[1])
+        assert status == {"open": ONGOING, "committed": COMPLETE_COMMIT, "aborted": COMPLETE_ABORT}[name[3:]], mine[-1]
+        assert f'"producerId":{producer},' in mine[-1], mine[-1]
+        assert any(f'"topic":"{STATE["transactional"]}","partitionIds":[0]' in line for line in mine), mine
+
+
+@SUITE.case
+def transactions_in_logs(_context):
+    """Markers, the index of aborted transactions, and the open one in the snapshot of producers."""
+    folder = STATE["broker"].data / f"{STATE['transactional']}-0"
+    text = dump(sorted(folder.glob("*.log")))
+    assert text.count("isTransactional: true isControl: true") == 4, text
+    aborted = dump(sorted(folder.glob("*.txnindex")))
+    open_since = dump(sorted(folder.glob("*.snapshot"))[-1:])
+    for name, (_, (producer, _)) in STATE["transactions"].items():
+        assert (f"producerId: {producer} " in aborted) == ("aborted" in name), aborted
+        mine = next(line for line in open_since.splitlines() if f"producerId: {producer} " in line)
+        assert ("currentTxnFirstOffset: OptionalLong.empty" in mine) == ("open" not in name), mine
 
 
 @SUITE.case
