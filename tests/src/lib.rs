@@ -5,6 +5,7 @@ pub mod groups;
 pub mod process;
 pub mod records;
 pub mod transactions;
+pub mod transfers;
 
 use std::net::SocketAddr;
 use std::path::Path;
