@@ -13,6 +13,8 @@ pub(crate) enum Path {
     Produce,
     /// Produce with acks=1 and with acks=all, which waits for the disk.
     Durability,
+    /// Idempotent and transactional produce against plain, read_committed against read_uncommitted.
+    Transactions,
     /// Small requests against an echo.
     Latency,
     /// Time to the first answer and idle memory.

@@ -28,6 +28,7 @@ mod sample;
 mod server;
 mod startup;
 mod stats;
+mod transactions;
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -209,6 +210,9 @@ fn measure(args: &RunArgs, lab: &Lab, program: Option<&std::path::Path>) -> Resu
     }
     if wanted(Path::Durability) {
         cases.extend(durability::cases(lab, name)?);
+    }
+    if wanted(Path::Transactions) {
+        cases.extend(transactions::cases(lab)?);
     }
     if wanted(Path::Latency) {
         cases.extend(latency::cases(lab, name)?);

@@ -157,23 +157,8 @@ impl Load {
             .collect::<Result<_>>()?;
         let sample = drive(lab.broker.clock, conversations, Until::Turns(self.turns))?;
         client.delete_topic(&topic)?;
-        self.await_removal(lab, &topic);
+        await_removal(lab, &topic);
         Ok(sample)
-    }
-
-    /// Lets the broker unlink the files before the next measurement, which it would be charged to.
-    fn await_removal(&self, lab: &Lab, topic: &str) {
-        let Some(dir) = &lab.log_dir else { return };
-        for _ in 0..400 {
-            let names = std::fs::read_dir(dir).into_iter().flatten().flatten();
-            if !names
-                .map(|entry| entry.file_name())
-                .any(|name| name.to_string_lossy().starts_with(topic))
-            {
-                return;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
     }
 
     fn with_raw(&self, lab: &Lab, reserve: usize) -> Result<Sample> {
@@ -198,6 +183,21 @@ impl Load {
             std::fs::remove_file(file).ok();
         }
         sample
+    }
+}
+
+/// Lets the broker unlink the files before the next measurement, which it would be charged to.
+pub(crate) fn await_removal(lab: &Lab, topic: &str) {
+    let Some(dir) = &lab.log_dir else { return };
+    for _ in 0..400 {
+        let names = std::fs::read_dir(dir).into_iter().flatten().flatten();
+        if !names
+            .map(|entry| entry.file_name())
+            .any(|name| name.to_string_lossy().starts_with(topic))
+        {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
     }
 }
 
@@ -232,6 +232,11 @@ impl ToBroker {
             in_flight: IN_FLIGHT,
             bytes: bytes as u64,
         })
+    }
+
+    /// For [`Self::turn_with`].
+    pub(crate) fn with(lab: &Lab, template: Template) -> Result<Self> {
+        Self::new(lab, template, 0)
     }
 
     /// One request at a time, for latency.
@@ -283,7 +288,7 @@ impl Conversation for ToBroker {
     }
 }
 
-/// Walks a ProduceResponse of version 9 to 11; returns its correlation id.
+/// Walks a ProduceResponse of version 9 to 12; returns its correlation id.
 fn read_answer(frame: &mut FrameReader) -> Result<i32> {
     frame.begin()?;
     let correlation_id = frame.i32()?;

@@ -54,11 +54,17 @@ pub(crate) fn missed(outcomes: &[Outcome]) -> usize {
 
 fn heading(path: Path) -> (&'static str, Vec<&'static str>) {
     match path {
-        Path::Consume | Path::Produce => (
-            if path == Path::Consume {
-                "CONSUME (server CPU; a fetch asks for that much of each partition)"
-            } else {
-                "PRODUCE (server CPU; a request carries one batch for each partition, acks=1, 5 in flight)"
+        Path::Consume | Path::Produce | Path::Transactions => (
+            match path {
+                Path::Consume => {
+                    "CONSUME (server CPU; a fetch asks for that much of each partition)"
+                }
+                Path::Produce => {
+                    "PRODUCE (server CPU; a request carries one batch for each partition, acks=1, 5 in flight)"
+                }
+                _ => {
+                    "TRANSACTIONS (server CPU; one partition, produced with acks=all, 5 in flight; transactions of 16 MiB are read)"
+                }
             },
             vec![
                 "case",
@@ -192,7 +198,7 @@ fn figures(outcome: &Outcome, side: usize, samples: &[Sample]) -> Vec<String> {
         format!("({low:.2}-{high:.2})")
     };
     match outcome.path {
-        Path::Consume | Path::Produce => {
+        Path::Consume | Path::Produce | Path::Transactions => {
             let times = ratios(first, samples, Metric::CpuPerGib);
             let above = Target::MicrosAboveRaw(0.0).measured(first, samples);
             let compared = |text: String| if side == 0 { String::new() } else { text };

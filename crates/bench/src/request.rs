@@ -8,7 +8,10 @@ use bytes::Bytes;
 use ottla_protocol::api::encode_request;
 use ottla_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use ottla_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use ottla_protocol::messages::{BrokerId, FetchRequest, ProduceRequest, TopicName};
+use ottla_protocol::messages::{
+    BrokerId, FetchRequest, ProduceRequest, TopicName, TransactionalId,
+};
+use ottla_protocol::record::batch::{BatchHeader, CRC_START, crc32c};
 
 use crate::error::{BenchError, Doing, Result};
 
@@ -16,10 +19,14 @@ use crate::error::{BenchError, Doing, Result};
 pub(crate) const FETCH_VERSION: i16 = 12;
 /// Version of Produce spoken: flexible, names topics.
 pub(crate) const PRODUCE_VERSION: i16 = 11;
+/// Version of Produce whose batches make their partition part of the transaction (KIP-890).
+const JOINING_VERSION: i16 = 12;
 /// The client id sent with every request.
 pub(crate) const CLIENT_ID: &str = "ottla-bench";
 /// Where the correlation id stands in a frame: behind length, API key and version.
 const CORRELATION_AT: usize = 8;
+/// Where producer id, epoch and base sequence stand in a batch.
+const PRODUCER_AT: usize = 43;
 /// Offsets that cannot occur by chance in a request; the encoder puts them where the real ones go.
 const MARKER: i64 = 0x6f74_746c_6100_0000;
 
@@ -30,6 +37,8 @@ pub(crate) struct Template {
     correlation_id: i32,
     /// Where the fetch offset of each partition stands.
     offsets_at: Vec<usize>,
+    /// Where the only batch starts, when its producer changes.
+    batch_at: Option<usize>,
 }
 
 impl Template {
@@ -40,6 +49,16 @@ impl Template {
         topic: &str,
         partitions: usize,
         partition_max_bytes: usize,
+    ) -> Result<Self> {
+        Self::fetch_isolated(topic, partitions, partition_max_bytes, 1)
+    }
+
+    /// The same with an isolation level: 0 reads uncommitted records, too.
+    pub(crate) fn fetch_isolated(
+        topic: &str,
+        partitions: usize,
+        partition_max_bytes: usize,
+        isolation: i8,
     ) -> Result<Self> {
         let max_bytes = |bytes: usize| {
             i32::try_from(bytes).map_err(|_| BenchError::Usage("a fetch of more than 2 GiB".into()))
@@ -58,7 +77,7 @@ impl Template {
             .with_max_wait_ms(500)
             .with_min_bytes(1)
             .with_max_bytes(max_bytes(partition_max_bytes * partitions)?)
-            .with_isolation_level(1)
+            .with_isolation_level(isolation)
             .with_session_id(0)
             .with_session_epoch(-1)
             .with_topics(vec![
@@ -77,6 +96,7 @@ impl Template {
             frame,
             correlation_id: 0,
             offsets_at,
+            batch_at: None,
         })
     }
 
@@ -92,12 +112,39 @@ impl Template {
         batch: &Bytes,
         acks: i16,
     ) -> Result<Self> {
+        Self::encode_produce(topic, partitions, batch, acks, None)
+    }
+
+    /// Produce `batch` to the only partition of `topic`, acks=all; with a transactional id the partition joins the
+    /// transaction by it.
+    pub(crate) fn produce_as(
+        topic: &str,
+        batch: &Bytes,
+        transactional_id: Option<TransactionalId>,
+    ) -> Result<Self> {
+        let mut template = Self::encode_produce(topic, 0..1, batch, -1, transactional_id)?;
+        template.batch_at = position_of(&template.frame, batch);
+        Ok(template)
+    }
+
+    fn encode_produce(
+        topic: &str,
+        partitions: Range<usize>,
+        batch: &Bytes,
+        acks: i16,
+        transactional_id: Option<TransactionalId>,
+    ) -> Result<Self> {
         let data = partitions.map(|index| {
             PartitionProduceData::default()
                 .with_index(index as i32)
                 .with_records(Some(batch.clone()))
         });
+        let version = match transactional_id {
+            Some(_) => JOINING_VERSION,
+            None => PRODUCE_VERSION,
+        };
         let request = ProduceRequest::default()
+            .with_transactional_id(transactional_id)
             .with_acks(acks)
             .with_timeout_ms(30_000)
             .with_topic_data(vec![
@@ -105,13 +152,14 @@ impl Template {
                     .with_name(topic_name(topic))
                     .with_partition_data(data.collect()),
             ]);
-        let frame = encode_request(PRODUCE_VERSION, 0, CLIENT_ID, &request)
+        let frame = encode_request(version, 0, CLIENT_ID, &request)
             .map_err(unencodable)?
             .to_vec();
         Ok(Self {
             frame,
             correlation_id: 0,
             offsets_at: Vec::new(),
+            batch_at: None,
         })
     }
 
@@ -135,6 +183,23 @@ impl Template {
     pub(crate) fn set_offset(&mut self, index: usize, offset: i64) {
         let at = self.offsets_at[index];
         self.frame[at..at + 8].copy_from_slice(&offset.to_be_bytes());
+    }
+
+    /// Number the batch of a [`Self::produce_as`] anew, and compute its checksum.
+    pub(crate) fn set_producer(&mut self, transactional: bool, id: i64, epoch: i16, sequence: i32) {
+        let Some(at) = self.batch_at else { return };
+        let batch = &mut self.frame[at..];
+        let len = BatchHeader::read(batch).and_then(|header| header.size());
+        let Some(batch) = len.and_then(|len| batch.get_mut(..len)) else {
+            return;
+        };
+        let attributes: i16 = if transactional { 0x10 } else { 0 };
+        batch[CRC_START..CRC_START + 2].copy_from_slice(&attributes.to_be_bytes());
+        batch[PRODUCER_AT..PRODUCER_AT + 8].copy_from_slice(&id.to_be_bytes());
+        batch[PRODUCER_AT + 8..PRODUCER_AT + 10].copy_from_slice(&epoch.to_be_bytes());
+        batch[PRODUCER_AT + 10..PRODUCER_AT + 14].copy_from_slice(&sequence.to_be_bytes());
+        let crc = crc32c(&batch[CRC_START..]);
+        batch[CRC_START - 4..CRC_START].copy_from_slice(&crc.to_be_bytes());
     }
 
     /// Sends the frame under the next correlation id, which is returned.
