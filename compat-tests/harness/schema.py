@@ -326,6 +326,11 @@ ALTER_CONFIGS = Api("AlterConfigs", 33, 2, [
     ("validate_only", "bool"),
 ], _ALTERED)
 
+LIST_CONFIG_RESOURCES = Api("ListConfigResources", 74, 0, [("resource_types", "int8_array", 1)], [
+    ("throttle_time_ms", "int32"), ("error_code", "int16"),
+    ("config_resources", [("resource_name", "string"), ("resource_type", "int8", 1)]),
+])
+
 ELECT_LEADERS = Api("ElectLeaders", 43, 2, [
     ("election_type", "int8", 1), ("topic_partitions", [("topic", "string"), ("partitions", "int32_array")]),
     ("timeout_ms", "int32"),

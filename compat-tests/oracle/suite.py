@@ -15,14 +15,18 @@ SUITE = Suite("oracle", "Apache Kafka 4.1.2")
 SUITES = [SUITE]
 SETTINGS = {"auto.create.topics.enable": "true", "num.partitions": "2"}
 SHOWN = 6
+FILES = ["scripts", "group_configs"]
 STATE = {}
 
 
 def load_scripts():
-    spec = importlib.util.spec_from_file_location("oracle_scripts", HERE / "scripts.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.SCRIPTS
+    found = []
+    for file in FILES:
+        spec = importlib.util.spec_from_file_location(f"oracle_{file}", HERE / f"{file}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        found += module.SCRIPTS
+    return found
 
 
 def setup(context):

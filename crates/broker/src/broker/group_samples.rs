@@ -1,12 +1,14 @@
 //! Groups for a scrape: every shard is asked for its groups, and every partition they have committed to for its ends.
 //!
 //! A scrape takes time in proportion to the groups and to the partitions with commits. The log is looked into only where
-//! there is lag, for one batch header each.
+//! there is lag, for one batch header each. All shards are asked at once; the groups of one that is being loaded, or is
+//! too busy to answer soon, are left out, and its counters stand where they stood.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use ottla_protocol::ids::PartitionIndex;
 use tokio::runtime::Handle;
 
@@ -19,8 +21,8 @@ use crate::partition::manager::{PartitionManager, Topic};
 use crate::telemetry::sample::group::{GroupTotals, Lag, OffsetSample, age_seconds, write_group};
 use crate::telemetry::{Collect, Name, Page};
 
-/// How long a scrape waits for the shards; groups of those that are too busy are left out.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a scrape waits for all shards together.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Asked at each scrape, on a thread that may block.
 pub(super) struct GroupSamples {
@@ -28,6 +30,7 @@ pub(super) struct GroupSamples {
     /// Weak, because the partitions hold the counters that hold this.
     groups: Weak<GroupCoordinator>,
     partitions: Weak<PartitionManager>,
+    counts: LastCounts,
 }
 
 impl GroupSamples {
@@ -37,7 +40,29 @@ impl GroupSamples {
             runtime: Handle::current(),
             groups: Arc::downgrade(&broker.groups),
             partitions: Arc::downgrade(&broker.partitions),
+            counts: LastCounts::default(),
         }
+    }
+}
+
+/// What each shard had done when it last answered: a counter that fell would look like a restart.
+#[derive(Default)]
+struct LastCounts(Mutex<Vec<Counts>>);
+
+impl LastCounts {
+    /// Note what the shards that have answered have done; the sum over all.
+    fn note(&self, shards: &[Option<ShardSample>]) -> Counts {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // The topic, and with it the shards, may come after the first scrape.
+        last.resize(shards.len(), Counts::default());
+        let mut sum = Counts::default();
+        for (last, shard) in last.iter_mut().zip(shards) {
+            if let Some(shard) = shard {
+                *last = shard.counts;
+            }
+            sum.add(*last);
+        }
+        sum
     }
 }
 
@@ -52,13 +77,11 @@ impl Collect for GroupSamples {
             partitions: &partitions,
             known: HashMap::new(),
         };
-        let (mut totals, mut counts) = (GroupTotals::default(), Counts::default());
-        for shard in shards {
-            counts.add(shard.counts);
-            for group in &shard.groups {
-                totals.add(group.protocol, &group.state, group.offsets.len() as u64);
-                write_view(group, &mut topics, page);
-            }
+        let counts = self.counts.note(&shards);
+        let mut totals = GroupTotals::default();
+        for group in shards.iter().flatten().flat_map(|shard| &shard.groups) {
+            totals.add(group.protocol, &group.state, group.offsets.len() as u64);
+            write_view(group, &mut topics, page);
         }
         totals.write(page);
         let states = groups.shard_states();
@@ -72,19 +95,21 @@ impl Collect for GroupSamples {
     }
 }
 
-/// The samples of all shards that answer in time; those that are being loaded or have failed have none.
-async fn ask_all(groups: &GroupCoordinator) -> Vec<ShardSample> {
+/// A sample of each shard that answers in time.
+async fn ask_all(groups: &GroupCoordinator) -> Vec<Option<ShardSample>> {
     let deadline = tokio::time::Instant::now() + PATIENCE;
-    let mut samples = Vec::new();
-    for shard in 0..groups.shard_count() {
+    let asked = (0..groups.shard_count()).map(|shard| async move {
         let asked = groups.ask_shard(shard, GroupRequest::Sample);
         match tokio::time::timeout_at(deadline, asked).await {
-            Ok(Ok(GroupResponse::Sample(sample))) => samples.push(sample),
-            Ok(_) => {}
-            Err(_) => tracing::debug!(shard, "a shard of groups is too busy for a scrape"),
+            Ok(Ok(GroupResponse::Sample(sample))) => Some(sample),
+            Ok(_) => None,
+            Err(_) => {
+                tracing::debug!(shard, "a shard of groups is too busy for a scrape");
+                None
+            }
         }
-    }
-    samples
+    });
+    join_all(asked).await
 }
 
 /// The topics that groups have committed to, each looked up once a scrape.
@@ -137,5 +162,28 @@ fn lag_seconds(partition: &Partition, lag: Lag, page: &Page) -> Option<f64> {
             tracing::debug!(partition = %partition.id, %error, "no time lag: the log cannot be read");
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_counters_of_a_shard_that_does_not_answer_stand() {
+        let shard = |offset_commits| {
+            let counts = Counts {
+                offset_commits,
+                ..Counts::default()
+            };
+            let groups = Vec::new();
+            Some(ShardSample { groups, counts })
+        };
+        let last = LastCounts::default();
+        assert_eq!(last.note(&[]).offset_commits, 0);
+        assert_eq!(last.note(&[None, shard(2)]).offset_commits, 2);
+        assert_eq!(last.note(&[shard(5), None]).offset_commits, 7);
+        assert_eq!(last.note(&[None, None]).offset_commits, 7);
+        assert_eq!(last.note(&[shard(6), shard(3)]).offset_commits, 9);
     }
 }

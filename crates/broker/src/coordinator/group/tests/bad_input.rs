@@ -7,7 +7,8 @@ use ottla_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use ottla_protocol::messages::{ListGroupsRequest, OffsetDeleteRequest};
 
 /// The top-level code of an answer, or that of its first part.
-fn code(response: &GroupResponse) -> i16 {
+/// The error of the first thing the response is about.
+pub(super) fn code(response: &GroupResponse) -> i16 {
     match response {
         GroupResponse::ConsumerGroupDescribe(response) => response.groups[0].error_code,
         GroupResponse::ConsumerGroupHeartbeat(response) => response.error_code,

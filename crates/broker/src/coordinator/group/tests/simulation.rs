@@ -1,13 +1,16 @@
 //! Consumers that come, go, pause and die at random, over a network that delays and loses.
 //!
-//! Each seed is one run on virtual time. What must hold: within a generation a partition has one owner; when the
-//! weather clears, all that live come to one generation with every partition owned; a committed offset never goes
-//! back; and the harness compares live and reloaded state after every step.
+//! Each seed is one run on virtual time. What must hold: within a generation a partition has one owner; a request of an
+//! older generation that comes late is refused; when the weather clears, all that live come to one generation with
+//! every partition owned, and once more when then one of them dies; a committed offset never goes back; and the
+//! harness compares live and reloaded state after every step.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::bad_input::code;
 use super::harness::*;
 use crate::coordinator::group::config::GroupConfig;
+use crate::coordinator::group::kind::Group;
 use crate::coordinator::group::message::{GroupRequest, GroupResponse};
 use ottla_protocol::messages::JoinGroupResponse;
 
@@ -61,6 +64,8 @@ struct Consumer {
     /// Steps for which the answer to its request is on the way.
     delay: u64,
     version: i16,
+    /// Another process has its name.
+    fenced: bool,
 }
 
 struct Simulation {
@@ -73,6 +78,8 @@ struct Simulation {
     consumed: i64,
     names: u64,
     stormy: bool,
+    /// Requests that the network has kept, with their generations.
+    late: Vec<(i32, GroupRequest)>,
 }
 
 impl Simulation {
@@ -91,6 +98,7 @@ impl Simulation {
             consumed: 0,
             names: 0,
             stormy: true,
+            late: Vec::new(),
         }
     }
 
@@ -106,7 +114,15 @@ impl Simulation {
         for consumer in &mut self.consumers {
             consumer.paused = 0;
         }
-        // Long enough for every session and rebalance timeout to pass.
+        self.converge();
+        if self.consumers.len() > 1 {
+            self.consumers.remove(0);
+            self.converge();
+        }
+    }
+
+    /// Long enough for every session and rebalance timeout to pass.
+    fn converge(&mut self) {
         for _ in 0..400 {
             self.step();
         }
@@ -124,10 +140,15 @@ impl Simulation {
             // kill -9, and perhaps another process with the same name.
             3 if count > 0 => {
                 let at = self.random.below(count) as usize;
-                let dead = self.consumers.remove(at);
+                let mut dead = self.consumers.remove(at);
+                let (instance, version) = (dead.instance.clone(), dead.version);
                 if self.random.chance(70) {
-                    self.consumers
-                        .push(Consumer::new(dead.instance, dead.version));
+                    self.consumers.push(Consumer::new(instance, version));
+                    if dead.instance.is_some() && self.random.chance(50) {
+                        // It is not dead at all.
+                        dead.paused = self.random.below(40);
+                        self.consumers.push(dead);
+                    }
                 }
             }
             4 if count > 0 => {
@@ -168,6 +189,45 @@ impl Simulation {
             let mut consumer = std::mem::replace(&mut self.consumers[at], Consumer::new(None, 9));
             self.act(&mut consumer);
             self.consumers[at] = consumer;
+        }
+        for at in (0..self.consumers.len()).rev() {
+            if !std::mem::take(&mut self.consumers[at].fenced) {
+                continue;
+            }
+            // A process ends when it is fenced; one that was told so by mistake, after a restart, begins anew.
+            let fenced = self.consumers.remove(at);
+            let has_name = |other: &Consumer| other.instance == fenced.instance;
+            if !self.consumers.iter().any(has_name) {
+                let anew = Consumer::new(fenced.instance, fenced.version);
+                self.consumers.push(anew);
+            }
+        }
+        if self.stormy && self.random.chance(30) {
+            self.deliver_late();
+        }
+    }
+
+    /// The network may send a request twice, the second time much later.
+    fn may_come_late(&mut self, generation: i32, request: GroupRequest) {
+        if self.stormy && self.late.len() < 8 && self.random.chance(10) {
+            self.late.push((generation, request));
+        }
+    }
+
+    fn deliver_late(&mut self) {
+        let Some(Group::Classic(group)) = self.h.shard.groups.get("g") else {
+            return;
+        };
+        let current = group.generation();
+        let old = (self.late.iter()).position(|(generation, _)| *generation < current);
+        if let Some(at) = old {
+            let (generation, request) = self.late.remove(at);
+            let response = self.h.ask(request);
+            assert_ne!(
+                code(&response),
+                0,
+                "{generation}, not {current}: {response:?}"
+            );
         }
     }
 
@@ -216,7 +276,7 @@ impl Simulation {
             0 => self.sync(consumer, &response),
             79 => consumer.member_id = response.member_id.to_string(),
             25 => consumer.forget(),
-            82 => consumer.forget(),
+            82 => consumer.fenced = true,
             27 => {}
             code => panic!("JoinGroup answers {code}"),
         }
@@ -247,6 +307,10 @@ impl Simulation {
             .collect();
         let request = sync_request(&consumer.member_id, consumer.generation, &assignments)
             .with_group_instance_id(consumer.instance.as_deref().map(text));
+        self.may_come_late(
+            consumer.generation,
+            GroupRequest::SyncGroup(request.clone()),
+        );
         let ticket = self.h.sync(request);
         consumer.phase = Phase::Syncing(ticket);
     }
@@ -265,7 +329,8 @@ impl Simulation {
                 consumer.owned = response.assignment.iter().copied().collect();
                 self.check_owners(consumer);
             }
-            25 | 82 => consumer.forget(),
+            25 => consumer.forget(),
+            82 => consumer.fenced = true,
             22 | 27 => {}
             code => panic!("SyncGroup answers {code}"),
         }
@@ -292,6 +357,10 @@ impl Simulation {
     fn consume(&mut self, consumer: &mut Consumer) {
         let request = heartbeat_request(&consumer.member_id, consumer.generation)
             .with_group_instance_id(consumer.instance.as_deref().map(text));
+        self.may_come_late(
+            consumer.generation,
+            GroupRequest::Heartbeat(request.clone()),
+        );
         let GroupResponse::Heartbeat(response) = self.h.ask(GroupRequest::Heartbeat(request))
         else {
             panic!();
@@ -300,7 +369,8 @@ impl Simulation {
             0 => {}
             27 => consumer.phase = Phase::Out,
             22 => consumer.phase = Phase::Out,
-            25 | 82 => consumer.forget(),
+            25 => consumer.forget(),
+            82 => consumer.fenced = true,
             code => panic!("Heartbeat answers {code}"),
         }
         if consumer.owned.contains(&0) {
@@ -318,6 +388,8 @@ impl Simulation {
         );
         let request = commit_request(&consumer.member_id, consumer.generation, from.max(0) + 1)
             .with_group_instance_id(consumer.instance.as_deref().map(text));
+        let late = GroupRequest::OffsetCommit(origin_of(7), request.clone());
+        self.may_come_late(consumer.generation, late);
         match self.h.commit_offset(7, request) {
             0 => self.consumed = from.max(0) + 1,
             22 | 25 | 27 | 82 => {}
@@ -352,6 +424,7 @@ impl Consumer {
             paused: 0,
             delay: 0,
             version,
+            fenced: false,
         }
     }
 
