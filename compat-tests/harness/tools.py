@@ -129,6 +129,25 @@ def python_source(lock, target):
     return checked(archive, digest_wanted)
 
 
+def crate_source(client, lock, target):
+    """The unpacked crate that `lock` names in one line, `SHA256  CRATE@VERSION`."""
+    digest_wanted, package = lock.read_text().split()
+    name, version = package.split("@")
+    probe = target / "probe"
+    (probe / "src").mkdir(parents=True)
+    (probe / "src/lib.rs").touch()
+    (probe / "Cargo.toml").write_text(f'[package]\nname = "probe"\nversion = "0.0.0"\nedition = "2021"\n'
+                                      f'[dependencies]\n{name} = {{ version = "={version}", default-features = false }}\n'
+                                      f'[workspace]\n')
+    run([client, "fetch", "--quiet"], f"cargo fetch of {package}", cwd=probe)
+    home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
+    archives = list(home.glob(f"registry/cache/*/{name}-{version}.crate"))
+    if not archives:
+        raise Unavailable(f"cargo fetch brought no {name}-{version}.crate")
+    run(["tar", "xzf", checked(archives[0], digest_wanted), "-C", target], "tar")
+    return target / f"{name}-{version}"
+
+
 def checked(archive, wanted):
     """The archive, if it is the one that was pinned."""
     found = hashlib.sha256(archive.read_bytes()).hexdigest()
