@@ -173,6 +173,22 @@ def go(folder, packages=("./...",), modules=None, cgo=False):
     return installed(f"go-{modules.name}", sources, build)
 
 
+def cargo(folder):
+    """A folder with the programs of the Rust package in `folder`, built with the crates of its `Cargo.lock`."""
+    client = program("cargo", "cargo")
+    for tool in ("gcc", "g++", "make"):
+        program(tool, tool)
+    sources = [folder / "Cargo.toml", folder / "Cargo.lock", *sorted(folder.rglob("*.rs"))]
+
+    def build(target):
+        run([client, "build", "--locked", "--bins", "--target-dir", target / "build"], f"cargo build of {folder.name}", cwd=folder)
+        for built in (target / "build/debug").iterdir():
+            if built.is_file() and os.access(built, os.X_OK):
+                shutil.move(built, target)
+        shutil.rmtree(target / "build")
+    return installed(f"cargo-{folder.name}", sources, build)
+
+
 def maven(folder):
     """A Java class path with the jars that `folder/pom.xml` asks for, checked against `folder/jars.sha256`."""
     pom, lock = folder / "pom.xml", folder / "jars.sha256"

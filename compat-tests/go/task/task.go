@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand"
 	"os"
+	"time"
 )
 
 // The task, as the runner gives it.
@@ -160,7 +161,12 @@ func ExpectError(err, wanted error) error {
 
 // CheckConfigs demands that retention.ms is what the topic was created with (an hour), and that a change shows.
 func CheckConfigs(current func() (string, error), alter func(string) error) error {
-	if value, err := current(); err != nil || value != "3600000" {
+	value, err := current()
+	// A broker may hear of the topic a moment after its creation was answered.
+	for deadline := time.Now().Add(10 * time.Second); err != nil && time.Now().Before(deadline); value, err = current() {
+		time.Sleep(50 * time.Millisecond)
+	}
+	if err != nil || value != "3600000" {
 		return fmt.Errorf("retention.ms is %q (%v), created with 3600000", value, err)
 	}
 	if err := alter("7200000"); err != nil {
