@@ -36,7 +36,8 @@ TESTS = """
     0064 0065 0067 0068 0069 0070 0073 0075 0076 0077 0082 0083 0084 0085 0086 0088 0089 0090 0091 0093 0094 0098
     0099 0102 0103 0109 0110 0112 0113 0114 0118 0122 0123 0125 0127 0129 0130 0132 0137 0140
     """.split()
-# The part of them that joins groups, once more with KIP-848; there 0113 alone takes eight minutes.
+# The part of them that joins groups, once more with KIP-848; there 0113 alone takes eight minutes, and
+# now and then librdkafka hangs in it when a consumer is destroyed, with Apache Kafka as the broker, too.
 GROUP_TESTS = """
     0018 0022 0026 0029 0030 0033 0034 0045_subscribe 0045_resubscribe 0049 0050 0051 0056 0059
     0060 0061 0067 0069 0083 0084 0089 0091 0093
