@@ -15,6 +15,7 @@ mod produce_and_fetch;
 mod restart;
 mod retention;
 mod soak;
+mod start;
 mod topics;
 mod transactions;
 mod transfers;

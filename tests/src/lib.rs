@@ -125,6 +125,22 @@ impl TestBroker {
 
     /// Start after [`Self::stop`], on the same data.
     pub async fn run(&mut self) {
+        self.run_loading().await;
+        self.loaded().await;
+    }
+
+    /// Wait until all partitions are there.
+    pub async fn loaded(&self) {
+        self.running().loaded().await;
+    }
+
+    /// Whether the broker says that it is ready.
+    pub fn is_ready(&self) -> bool {
+        self.running().telemetry().is_running()
+    }
+
+    /// Start as [`Self::run`], and do not wait until all partitions are there.
+    pub async fn run_loading(&mut self) {
         let mut properties = vec![
             ("listeners".to_owned(), "PLAINTEXT://127.0.0.1:0".to_owned()),
             ("ottla.http.listener".to_owned(), String::new()),

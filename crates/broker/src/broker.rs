@@ -9,6 +9,8 @@ use std::time::Duration;
 use ottla_protocol::ids::Timestamp;
 use ottla_storage::fs::{Fs, OsFs};
 use tokio::net::lookup_host;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::broker::data_dirs::DataDirs;
 use crate::broker::group_samples::GroupSamples;
@@ -170,6 +172,9 @@ fn hint(error: &io::Error) -> &'static str {
 pub struct RunningBroker {
     broker: Arc<Broker>,
     addresses: Vec<(Arc<str>, SocketAddr, SecurityProtocol)>,
+    /// Opens the logs.
+    loading: JoinHandle<()>,
+    loaded: watch::Receiver<bool>,
     controller: std::thread::JoinHandle<()>,
     broker_epoch: i64,
     is_new: bool,
@@ -301,6 +306,7 @@ impl RunningBroker {
         broker.telemetry.add(Arc::new(BrokerSamples::new(&broker)));
         broker.telemetry.add(Arc::new(GroupSamples::new(&broker)));
         housekeeping::start(&broker);
+        let (loading, loaded) = load(&broker);
         let slots = ConnectionSlots::new(
             broker.limits.max_connections,
             broker.limits.max_connections_per_ip,
@@ -317,9 +323,10 @@ impl RunningBroker {
                 drop(busy);
             });
         }
-        broker.telemetry.set_state(BrokerState::Running);
         Ok(Self {
             broker,
+            loading,
+            loaded,
             addresses,
             controller: thread,
             broker_epoch,
@@ -347,6 +354,16 @@ impl RunningBroker {
         self.broker.telemetry()
     }
 
+    /// Returns when the logs of all partitions were opened, or the broker stops before. Partitions are served earlier,
+    /// each as soon as its log is open.
+    pub async fn loaded(&self) {
+        let mut loaded = self.loaded.clone();
+        tokio::select! {
+            _ = loaded.wait_for(|loaded| *loaded) => {}
+            () = self.broker.shutdown.requested() => {}
+        }
+    }
+
     /// Stop in order: accept nothing more, finish what is under way, leave the cluster, close the logs.
     ///
     /// # Errors
@@ -354,6 +371,7 @@ impl RunningBroker {
     pub async fn stop(self) -> io::Result<()> {
         let Self {
             broker,
+            loading,
             controller,
             broker_epoch,
             ..
@@ -387,6 +405,7 @@ impl RunningBroker {
         drop(broker);
         let closed = tokio::task::spawn_blocking(move || partitions.logs().close(broker_epoch));
         let closed = closed.await.map_err(io::Error::other)?;
+        loading.await.map_err(io::Error::other)?;
         // The controller closes its log once nobody can call it any more.
         let ended = tokio::task::spawn_blocking(move || controller.join());
         if tokio::time::timeout(CLOSE_LIMIT, ended).await.is_err() {
@@ -394,6 +413,27 @@ impl RunningBroker {
         }
         closed
     }
+}
+
+/// Open the logs that are not open yet, while the broker serves. When all are there the broker is ready, and compaction
+/// begins.
+fn load(broker: &Arc<Broker>) -> (JoinHandle<()>, watch::Receiver<bool>) {
+    let (done, loaded) = watch::channel(false);
+    let broker = Arc::clone(broker);
+    let loading = tokio::spawn(async move {
+        let partitions = Arc::clone(&broker.partitions);
+        let load = tokio::task::spawn_blocking(move || partitions.load());
+        if let Err(error) = load.await {
+            tracing::error!(%error, "not all logs were opened: the broker stops");
+            broker.shutdown.request();
+        }
+        if !broker.shutdown.is_requested() {
+            housekeeping::cleaner::start(&broker);
+            broker.telemetry.recovered();
+        }
+        done.send_replace(true);
+    });
+    (loading, loaded)
 }
 
 async fn bind_listeners(

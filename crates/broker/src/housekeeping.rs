@@ -19,7 +19,8 @@ const DELETE_PERIOD: Duration = Duration::from_secs(5);
 /// How often idle producers are looked for (`producer.id.expiration.check.interval.ms`).
 const EXPIRY_PERIOD: Duration = Duration::from_secs(600);
 
-/// Start all jobs. They end when the broker is asked to stop.
+/// Start all jobs but compaction, which waits until all logs are open: [`cleaner::start`]. They end when the broker is
+/// asked to stop.
 pub fn start(broker: &Arc<Broker>) {
     let checkpoint_ms = broker.config().log.log_flush_offset_checkpoint_interval_ms;
     let checkpoint_period =
@@ -67,7 +68,6 @@ pub fn start(broker: &Arc<Broker>) {
         EXPIRY_PERIOD,
         PartitionManager::expire_producers,
     );
-    cleaner::start(broker);
 }
 
 /// Apache Kafka never looks by default, which makes `flush.ms` of a topic an empty promise there.

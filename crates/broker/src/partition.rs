@@ -30,6 +30,7 @@ pub mod log_dirs;
 pub mod manager;
 mod producers;
 pub mod retention;
+pub mod topic;
 pub mod topic_rules;
 pub mod verification;
 pub mod waiters;

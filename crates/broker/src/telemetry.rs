@@ -112,7 +112,14 @@ impl Telemetry {
         self.state.store(state as u8, Ordering::Relaxed);
     }
 
-    /// Whether the broker serves requests.
+    /// Recovery has ended: the broker runs, unless it stops already.
+    pub fn recovered(&self) {
+        let (from, to) = (BrokerState::Recovery as u8, BrokerState::Running as u8);
+        let _unless_stopping =
+            (self.state).compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Whether the broker serves requests for all its partitions.
     pub fn is_running(&self) -> bool {
         self.state.load(Ordering::Relaxed) == BrokerState::Running as u8
     }

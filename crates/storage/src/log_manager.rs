@@ -26,9 +26,11 @@ use crate::truncate::remove_garbage;
 
 mod checkpoints;
 mod load;
+mod unopened;
 
 use checkpoints::Noted;
-pub use load::{Disposition, Loaded};
+pub use load::{Decide, Disposition, Loaded, Outcome};
+use unopened::{Deleted, Found, Unopened};
 
 /// The log of a partition, shared.
 pub struct PartitionLog {
@@ -121,6 +123,9 @@ pub struct LogManager {
     fs: Arc<dyn Fs>,
     dirs: Vec<Dir>,
     logs: RwLock<HashMap<TopicPartition, Arc<PartitionLog>>>,
+    unopened: Unopened,
+    /// Held while a log is created.
+    creating: Mutex<()>,
     /// How many logs are worked on at the same time.
     threads: usize,
     doomed: Mutex<Vec<Doomed>>,
@@ -130,6 +135,8 @@ pub struct LogManager {
 struct Dir {
     log_dir: LogDir,
     failure: Arc<LogDirFailure>,
+    /// The last process that used it stopped cleanly.
+    was_clean: bool,
     /// What its checkpoint files say; held while they are written.
     noted: Mutex<Noted>,
 }
@@ -176,8 +183,8 @@ impl LogManager {
         self.read().values().cloned().collect()
     }
 
-    /// The log of a partition, created in the directory with the fewest logs when there is none. Nothing that was noted
-    /// of an earlier log of that name holds for it.
+    /// The log of a partition, created in the directory with the fewest logs when there is none, and opened when there is
+    /// one that is not open. Nothing that was noted of an earlier log of that name holds for it.
     pub fn create(
         &self,
         partition: &TopicPartition,
@@ -185,43 +192,63 @@ impl LogManager {
         config: LogConfig,
         now: Timestamp,
     ) -> Result<Arc<PartitionLog>, OpenError> {
+        let _one_at_a_time = lock(&self.creating);
+        let found = self.unopened.take(partition);
         if let Some(log) = self.get(partition) {
             return check_topic_id(&log, topic_id);
         }
         self.forget_deleted(partition)?;
-        let mut logs = self.logs.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(log) = logs.get(partition) {
-            return check_topic_id(log, topic_id);
-        }
-        let count = |dir: usize| logs.values().filter(|log| log.dir == dir).count();
-        let failed = |dir: &usize| self.dirs[*dir].failure.error().is_some();
-        let online = (0..self.dirs.len()).filter(|dir| !failed(dir));
-        let emptiest = online.min_by_key(|dir| count(*dir));
-        let found = self.unopened(partition);
-        let found = found.or_else(|| emptiest.map(|dir| (dir, Offset(0))));
-        let Some((dir, log_start_offset)) = found.filter(|(dir, _)| !failed(dir)) else {
+        let found = found.or_else(|| self.given_up(partition));
+        let Some((dir, opening)) = self.place_for(found) else {
             return Err(OpenError::Io {
                 dir: partition.to_string().into(),
                 error: io::Error::other("the data directory has failed"),
             });
         };
-        let opening = Opening {
-            log_start_offset,
-            ..Opening::UNKNOWN
-        };
-        let path = self.dirs[dir].log_dir.path().join(partition.to_string());
+        let Dir {
+            log_dir, failure, ..
+        } = &self.dirs[dir];
+        let path = log_dir.path().join(partition.to_string());
         let fs = Arc::clone(&self.fs);
-        let failure = &self.dirs[dir].failure;
         let opened = Log::open(fs, &path, topic_id, config, opening, now);
         let (log, _) = opened.map_err(|error| failure.note_open_error(error))?;
         let log = Arc::new(PartitionLog::new(partition.clone(), dir, log, failure));
-        logs.insert(partition.clone(), Arc::clone(&log));
+        self.serve(&log);
         Ok(log)
     }
 
+    /// The directory for a log, and how it is opened there: where it was found, else where the fewest are. `None` when
+    /// that directory has failed.
+    fn place_for(&self, found: Option<Found>) -> Option<(usize, Opening)> {
+        let online = |dir: &usize| self.dirs[*dir].failure.error().is_none();
+        if let Some(Found { dir, opening }) = found {
+            return online(&dir).then_some((dir, opening));
+        }
+        let mut counts = vec![0; self.dirs.len()];
+        self.read().values().for_each(|log| counts[log.dir] += 1);
+        let emptiest = (0..counts.len())
+            .filter(online)
+            .min_by_key(|dir| counts[*dir]);
+        emptiest.map(|dir| (dir, Opening::UNKNOWN))
+    }
+
     /// Take a log out of service: its directory gets a name that ends in `-delete` and is removed by
-    /// [`LogManager::housekeeping`] after `file.delete.delay.ms`. Readers at work may finish. False when there is none.
+    /// [`LogManager::housekeeping`] after `file.delete.delay.ms`. Readers at work may finish. One that is being opened
+    /// goes when that is done. False when there is none.
     pub fn delete(&self, partition: &TopicPartition, now: Timestamp) -> io::Result<bool> {
+        match self.unopened.delete(partition) {
+            Deleted::Waiting(Found { dir, .. }) => {
+                lock(&self.dirs[dir].noted).unopened.remove(partition);
+                self.doom(partition, dir, now)?;
+                self.fs.sync_dir(self.dirs[dir].log_dir.path())?;
+                Ok(true)
+            }
+            Deleted::Later => Ok(true),
+            Deleted::Unknown => self.delete_open(partition, now),
+        }
+    }
+
+    fn delete_open(&self, partition: &TopicPartition, now: Timestamp) -> io::Result<bool> {
         let removed = {
             let mut logs = self.logs.write().unwrap_or_else(PoisonError::into_inner);
             logs.remove(partition)
@@ -231,29 +258,31 @@ impl LogManager {
         };
         let _names = removed.hold_names();
         let mut log = removed.lock();
-        let from = log.dir();
-        let parent = self.dirs[removed.dir].log_dir.path();
-        let to = parent.join(DirName::with_suffix(
-            partition,
-            Uuid::new_v4(),
-            DELETE_SUFFIX,
-        ));
-        self.fs.rename(&from, &to)?;
+        let due = now.0.saturating_add(log.config().file_delete_delay_ms);
+        let to = self.doom(partition, removed.dir, Timestamp(due))?;
         log.dir.set(&to);
         log.retire();
-        self.fs.sync_dir(parent)?;
-        self.doomed().push(Doomed {
-            path: to,
-            due: Timestamp(now.0.saturating_add(log.config().file_delete_delay_ms)),
-        });
+        self.fs.sync_dir(self.dirs[removed.dir].log_dir.path())?;
         Ok(true)
+    }
+
+    /// Give the directory of a log a name that tells it is deleted, and remember to remove it when it is due.
+    fn doom(&self, of: &TopicPartition, dir: usize, due: Timestamp) -> io::Result<PathBuf> {
+        let parent = self.dirs[dir].log_dir.path();
+        let path = parent.join(DirName::with_suffix(of, Uuid::new_v4(), DELETE_SUFFIX));
+        self.fs.rename(&parent.join(of.to_string()), &path)?;
+        lock(&self.doomed).push(Doomed {
+            path: path.clone(),
+            due,
+        });
+        Ok(path)
     }
 
     /// Remove what has waited for `file.delete.delay.ms`: deleted logs, and segments taken out of logs, which wait from
     /// the first call that sees them.
     pub fn housekeeping(&self, now: Timestamp) -> io::Result<()> {
         let due: Vec<Doomed> = {
-            let mut doomed = self.doomed();
+            let mut doomed = lock(&self.doomed);
             let (due, later) = doomed.drain(..).partition(|doomed| doomed.due <= now);
             *doomed = later;
             due
@@ -334,8 +363,10 @@ impl LogManager {
     }
 
     /// Close all logs cleanly and mark the directories as such. A directory with a log that fails is not marked, so
-    /// that the next start looks at it. The first error is returned when everything else is done.
+    /// that the next start looks at it, nor is one with a log that is not open and was not closed cleanly before. The
+    /// first error is returned when everything else is done.
     pub fn close(&self, broker_epoch: i64) -> io::Result<()> {
+        self.unopened.stop();
         let failed = Mutex::new(BTreeSet::new());
         self.for_each(&self.list(), |log| {
             if log.is_offline() {
@@ -350,9 +381,13 @@ impl LogManager {
             if self.dirs[dir].failure.error().is_none() {
                 self.write_checkpoints(dir)?;
             }
-            match failed.contains(&dir) {
-                true => Err(io::Error::other("a log was not closed cleanly")),
-                false => self.dirs[dir].log_dir.mark_clean_shutdown(broker_epoch),
+            if failed.contains(&dir) {
+                return Err(io::Error::other("a log was not closed cleanly"));
+            }
+            let Dir { log_dir, noted, .. } = &self.dirs[dir];
+            match self.dirs[dir].was_clean || lock(noted).unopened.is_empty() {
+                true => log_dir.mark_clean_shutdown(broker_epoch),
+                false => Ok(()),
             }
         };
         let outcomes: Vec<io::Result<()>> = (0..self.dirs.len()).map(close_dir).collect();
@@ -383,10 +418,6 @@ impl LogManager {
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<TopicPartition, Arc<PartitionLog>>> {
         self.logs.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn doomed(&self) -> MutexGuard<'_, Vec<Doomed>> {
-        lock(&self.doomed)
     }
 }
 

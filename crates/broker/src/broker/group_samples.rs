@@ -17,7 +17,8 @@ use crate::coordinator::group::message::{GroupRequest, GroupResponse};
 use crate::coordinator::group::sample::{Counts, GroupView, ShardSample};
 use crate::coordinator::runtime::GroupCoordinator;
 use crate::partition::Partition;
-use crate::partition::manager::{PartitionManager, Topic};
+use crate::partition::manager::PartitionManager;
+use crate::partition::topic::Topic;
 use crate::telemetry::sample::group::{GroupTotals, Lag, OffsetSample, age_seconds, write_group};
 use crate::telemetry::{Collect, Name, Page};
 

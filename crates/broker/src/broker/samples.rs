@@ -6,7 +6,8 @@ use super::Broker;
 use crate::metadata::cache::MetadataCache;
 use crate::metadata::image::MetadataImage;
 use crate::partition::Partition;
-use crate::partition::manager::{PartitionManager, Topic};
+use crate::partition::manager::PartitionManager;
+use crate::partition::topic::Topic;
 use crate::telemetry::sample::{
     ControllerSample, LeaderSample, PartitionSample, PartitionTotals, QuorumSample,
     write_controller, write_offline,

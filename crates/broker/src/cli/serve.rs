@@ -195,24 +195,15 @@ async fn run_broker(
         Ok(broker) => broker,
         Err(error) => return refuse(exit_code(&error), &error.to_string()),
     };
-    let listeners = broker.addresses().iter();
-    let started = Started {
-        node_id: config.node.node_id,
-        cluster_id: broker.cluster_id().to_owned(),
-        log_dirs: config.log_dirs(),
-        is_new: broker.is_new(),
-        listeners: listeners
-            .map(|(name, address, protocol)| (name.to_string(), *address, *protocol))
-            .collect(),
-        http,
-        took: clock.monotonic().saturating_sub(started_at),
-    };
-    if std::io::stderr().is_terminal() {
-        eprint!("{}", started.banner());
-    } else {
-        started.log();
+    broker.loaded().await;
+    if !shutdown.is_requested() {
+        announce(
+            &config,
+            &broker,
+            http,
+            clock.monotonic().saturating_sub(started_at),
+        );
     }
-    supervisor::notify(supervisor::State::Ready);
     shutdown.requested().await;
     supervisor::notify(supervisor::State::Stopping);
     tracing::info!("stopping");
@@ -224,6 +215,33 @@ async fn run_broker(
         Ok(()) => refuse(Exit::Failure, "stopped because of the error above"),
         Err(error) => refuse(Exit::Io, &format!("not stopped cleanly: {error}")),
     }
+}
+
+/// Tells that the broker is ready.
+fn announce(
+    config: &BrokerConfig,
+    broker: &RunningBroker,
+    http: Option<SocketAddr>,
+    took: Duration,
+) {
+    let listeners = broker.addresses().iter();
+    let started = Started {
+        node_id: config.node.node_id,
+        cluster_id: broker.cluster_id().to_owned(),
+        log_dirs: config.log_dirs(),
+        is_new: broker.is_new(),
+        listeners: listeners
+            .map(|(name, address, protocol)| (name.to_string(), *address, *protocol))
+            .collect(),
+        http,
+        took,
+    };
+    if std::io::stderr().is_terminal() {
+        eprint!("{}", started.banner());
+    } else {
+        started.log();
+    }
+    supervisor::notify(supervisor::State::Ready);
 }
 
 /// Says in the log why there is no broker.

@@ -18,7 +18,8 @@ use crate::config::{BrokerConfig, GroupSettings, dynamic_group};
 use crate::metadata::delta::MetadataDelta;
 use crate::metadata::image::{MetadataImage, TopicImage};
 use crate::metadata::publisher::MetadataPublisher;
-use crate::partition::manager::{PartitionManager, Topic};
+use crate::partition::manager::PartitionManager;
+use crate::partition::topic::Topic;
 use crate::shutdown::Shutdown;
 
 /// Where groups and offsets are kept (`Topic.GROUP_METADATA_TOPIC_NAME`).

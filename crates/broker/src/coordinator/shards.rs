@@ -28,7 +28,7 @@ use super::shard::{
 use crate::clock::Clock;
 use crate::partition::Partition;
 use crate::partition::group_commit::FlushWait;
-use crate::partition::manager::Topic;
+use crate::partition::topic::Topic;
 use crate::shutdown::Shutdown;
 
 /// Requests that wait for one shard; more have to wait to get in.

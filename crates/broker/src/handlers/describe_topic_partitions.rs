@@ -8,13 +8,13 @@ use std::ops::RangeInclusive;
 use std::collections::BTreeSet;
 
 use ottla_protocol::ResponseError;
-use ottla_protocol::ids::PartitionIndex;
+use ottla_protocol::ids::{PartitionIndex, TopicId};
 use ottla_protocol::kafka_protocol::protocol::StrBytes;
 use ottla_protocol::messages::describe_topic_partitions_response::{
     Cursor, DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
 };
 use ottla_protocol::messages::{
-    DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse, TopicName,
+    self, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse, TopicName,
 };
 
 use super::Handler;
@@ -24,9 +24,11 @@ use super::partition_view;
 use crate::broker::Broker;
 use crate::metadata::controller::topic_name;
 use crate::metadata::image::{MetadataImage, PartitionRegistration, TopicImage};
+use crate::metadata::record::NO_LEADER;
 use crate::metadata::service::MetadataService;
 use crate::network::request::ConnectionContext;
 use crate::network::request::RequestContext;
+use crate::partition::manager::PartitionManager;
 
 /// The API.
 #[derive(Debug)]
@@ -43,7 +45,11 @@ impl Handler for DescribeTopicPartitions {
         _: i16,
         request: DescribeTopicPartitionsRequest,
     ) -> DescribeTopicPartitionsResponse {
-        answer(broker.metadata(), context.connection, &request)
+        let mut response = answer(broker.metadata(), context.connection, &request);
+        if !broker.partitions().is_loaded() {
+            hide_opening(broker.partitions(), &mut response);
+        }
+        response
     }
 }
 
@@ -174,6 +180,22 @@ impl Page<'_> {
             )))
             .with_last_known_elr(Some(partition_view::wire(&partition.last_known_elr)))
             .with_offline_replicas(partition_view::offline(self.nodes, partition))
+    }
+}
+
+/// Nobody leads a partition whose log is not open yet: clients ask again.
+fn hide_opening(partitions: &PartitionManager, response: &mut DescribeTopicPartitionsResponse) {
+    for topic in &mut response.topics {
+        let Some(known) = partitions.topic_by_id(TopicId(topic.topic_id)) else {
+            continue;
+        };
+        let opening = |partition: &&mut DescribeTopicPartitionsResponsePartition| {
+            known.is_opening(PartitionIndex(partition.partition_index))
+        };
+        for partition in topic.partitions.iter_mut().filter(opening) {
+            partition.error_code = ResponseError::LeaderNotAvailable.code();
+            partition.leader_id = messages::BrokerId(NO_LEADER.0);
+        }
     }
 }
 

@@ -31,7 +31,7 @@ use super::{Answer, Api, Reply, ResponseErrors};
 use crate::broker::Broker;
 use crate::network::request::{RequestContext, Waited};
 use crate::network::send::Part;
-use crate::partition::manager::Topic;
+use crate::partition::topic::Topic;
 use crate::partition::waiters::Wakeup;
 use crate::partition::{Isolation, Partition};
 

@@ -30,9 +30,11 @@ use super::partition_view;
 use crate::broker::Broker;
 use crate::metadata::controller::topic_name;
 use crate::metadata::image::{MetadataImage, PartitionRegistration, TopicImage};
+use crate::metadata::record::NO_LEADER;
 use crate::metadata::service::MetadataService;
 use crate::network::request::ConnectionContext;
 use crate::network::request::RequestContext;
+use crate::partition::manager::PartitionManager;
 
 /// The API.
 #[derive(Debug)]
@@ -49,7 +51,11 @@ impl Handler for Metadata {
         version: i16,
         request: MetadataRequest,
     ) -> MetadataResponse {
-        answer(broker.metadata(), context.connection, version, &request).await
+        let mut response = answer(broker.metadata(), context.connection, version, &request).await;
+        if !broker.partitions().is_loaded() {
+            hide_opening(broker.partitions(), &mut response);
+        }
+        response
     }
 }
 
@@ -286,6 +292,22 @@ impl View<'_> {
             .with_replica_nodes(partition_view::wire(&partition.replicas))
             .with_isr_nodes(partition_view::wire(&partition.isr))
             .with_offline_replicas(partition_view::offline(self.nodes, partition))
+    }
+}
+
+/// Nobody leads a partition whose log is not open yet: clients ask again.
+fn hide_opening(partitions: &PartitionManager, response: &mut MetadataResponse) {
+    for topic in &mut response.topics {
+        let Some(known) = partitions.topic_by_id(TopicId(topic.topic_id)) else {
+            continue;
+        };
+        let opening = |partition: &&mut MetadataResponsePartition| {
+            known.is_opening(PartitionIndex(partition.partition_index))
+        };
+        for partition in topic.partitions.iter_mut().filter(opening) {
+            partition.error_code = ResponseError::LeaderNotAvailable.code();
+            partition.leader_id = messages::BrokerId(NO_LEADER.0);
+        }
     }
 }
 

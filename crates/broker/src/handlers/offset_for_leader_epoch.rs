@@ -21,7 +21,7 @@ use super::Handler;
 use crate::broker::Broker;
 use crate::network::request::RequestContext;
 use crate::partition::Partition;
-use crate::partition::manager::Topic;
+use crate::partition::topic::Topic;
 
 /// The API.
 #[derive(Debug)]

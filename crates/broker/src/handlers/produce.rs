@@ -31,7 +31,7 @@ use super::{Answer, Api, Refusal, Reply, error_code};
 use crate::broker::Broker;
 use crate::coordinator::transaction::message::Producer;
 use crate::network::request::RequestContext;
-use crate::partition::manager::Topic;
+use crate::partition::topic::Topic;
 use crate::partition::{Partition, Produced};
 use crate::telemetry::topic::Refusal as Refused;
 

@@ -1,17 +1,20 @@
 //! The partitions this broker leads, found by topic name and by topic id. They follow the metadata image: what it says
 //! exists is opened or created, what it no longer names is deleted, and changed configs take effect at once.
+//!
+//! At the start the logs of the coordinators are opened first, before anybody is served. All others are opened by
+//! [`PartitionManager::load`] while the broker serves: each partition is there as soon as its log is open.
 
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
-use ottla_protocol::ResponseError;
-use ottla_protocol::ids::{PartitionIndex, TopicId, TopicPartition};
+use arc_swap::ArcSwap;
+use ottla_protocol::ids::{LeaderEpoch, PartitionIndex, TopicId, TopicPartition};
 use ottla_storage::fs::Fs;
 use ottla_storage::log_dir::LogDir;
-use ottla_storage::log_manager::{Disposition, Loaded, LogManager};
+use ottla_storage::log_manager::{Disposition, Loaded, LogManager, Outcome, PartitionLog};
 
 use crate::clock::Clock;
 use crate::config::BrokerConfig;
@@ -23,8 +26,9 @@ use crate::partition::Partition;
 use crate::partition::flusher::Flusher;
 use crate::partition::load_progress;
 use crate::partition::log_dirs::{Fatal, LogDirs};
+use crate::partition::topic::{Slot, Topic};
 use crate::partition::topic_rules::TopicRules;
-use crate::telemetry::{Telemetry, TopicCounters};
+use crate::telemetry::Telemetry;
 
 /// Topics that only the broker itself writes to (`Topic.INTERNAL_TOPICS`).
 const INTERNAL_TOPICS: [&str; 3] = [
@@ -32,62 +36,6 @@ const INTERNAL_TOPICS: [&str; 3] = [
     "__transaction_state",
     "__share_group_state",
 ];
-
-/// A topic and its partitions as they stood at one moment.
-#[derive(Debug)]
-pub struct Topic {
-    /// Its name.
-    pub name: Arc<str>,
-    /// Its id.
-    pub id: TopicId,
-    /// Written by the broker itself, such as `__consumer_offsets`.
-    pub internal: bool,
-    /// Its counters.
-    pub counters: Arc<TopicCounters>,
-    /// By index; `None` where the log could not be opened.
-    partitions: Vec<Option<Arc<Partition>>>,
-}
-
-impl Topic {
-    /// The partition with that index.
-    ///
-    /// # Errors
-    /// UNKNOWN_TOPIC_OR_PARTITION when there is none, KAFKA_STORAGE_ERROR when its log could not be opened or its data
-    /// directory has failed.
-    pub fn partition(&self, index: PartitionIndex) -> Result<&Arc<Partition>, ResponseError> {
-        let slot = usize::try_from(index.0)
-            .ok()
-            .and_then(|index| self.partitions.get(index));
-        match slot {
-            Some(Some(partition)) if !partition.is_offline() => Ok(partition),
-            Some(_) => Err(ResponseError::KafkaStorageError),
-            None => Err(ResponseError::UnknownTopicOrPartition),
-        }
-    }
-
-    /// How many partitions are offline.
-    pub fn offline_count(&self) -> usize {
-        let is_offline = |slot: &&Option<Arc<Partition>>| {
-            slot.as_ref().is_none_or(|partition| partition.is_offline())
-        };
-        self.partitions.iter().filter(is_offline).count()
-    }
-
-    /// The partition with that index, offline or not; `None` where its log could not be opened, or there is none.
-    fn slot(&self, index: PartitionIndex) -> Option<&Option<Arc<Partition>>> {
-        (self.partitions).get(usize::try_from(index.0).ok()?)
-    }
-
-    /// How many partitions there are, whether their logs could be opened or not.
-    pub fn partition_count(&self) -> usize {
-        self.partitions.len()
-    }
-
-    /// The partitions whose logs could be opened.
-    pub fn partitions(&self) -> impl Iterator<Item = &Arc<Partition>> {
-        self.partitions.iter().flatten()
-    }
-}
 
 /// All partitions of this broker.
 pub struct PartitionManager {
@@ -99,6 +47,10 @@ pub struct PartitionManager {
     dirs: LogDirs,
     /// All partitions that existed at the start were looked for: what comes from now on is new.
     is_open: AtomicBool,
+    /// The logs of all of them were opened, or could not be.
+    is_loaded: AtomicBool,
+    /// Held while the image is followed, and while a log that was opened takes its place.
+    following: Mutex<()>,
     topics: RwLock<Topics>,
 }
 
@@ -109,7 +61,8 @@ struct Topics {
 }
 
 impl PartitionManager {
-    /// Open the logs in `dirs` that `image` says are this broker's. Nobody knows what was in `lost_dirs`.
+    /// Find the logs in `dirs` that `image` says are this broker's, and open those of the coordinators. Nobody knows what
+    /// was in `lost_dirs`.
     ///
     /// # Errors
     /// When a data directory cannot be used. A log that cannot be opened costs its own partition only.
@@ -124,20 +77,11 @@ impl PartitionManager {
     ) -> io::Result<Self> {
         let threads =
             usize::try_from(config.log.num_recovery_threads_per_data_dir).unwrap_or(1) * dirs.len();
-        let begun = AtomicUsize::new(0);
-        let decide = |partition: &TopicPartition, id: Option<TopicId>| {
-            begun.fetch_add(1, Ordering::Relaxed);
-            disposition(&config, image, partition, id)
-        };
-        let now = clock.now();
-        let open = || LogManager::open(fs, dirs, &decide, threads, now);
-        let (logs, loaded) = load_progress::told(&begun, image.topics.partition_count(), open)?;
-        report(&loaded);
+        let logs = LogManager::find(fs, dirs, threads, clock.now())?;
         let flush_threads = usize::try_from(config.ottla.ottla_flush_threads).unwrap_or(1);
         let flusher = Flusher::start(flush_threads, Arc::clone(&clock))?;
         telemetry.add(Arc::clone(flusher.times()) as _);
         let dirs = LogDirs::new(&config, &logs, lost_dirs);
-        dirs.check(&logs, clock.now()).map_err(io::Error::other)?;
         let manager = Self {
             config,
             clock,
@@ -146,13 +90,76 @@ impl PartitionManager {
             flusher: Arc::new(flusher),
             dirs,
             is_open: AtomicBool::new(false),
+            is_loaded: AtomicBool::new(false),
+            following: Mutex::new(()),
             topics: RwLock::default(),
         };
         for topic in image.topics.iter() {
             manager.put(manager.build(topic, image, None));
         }
         manager.is_open.store(true, Ordering::Release);
+        manager.load_logs(&|partition| INTERNAL_TOPICS.contains(&&*partition.topic));
+        manager.check_dirs().map_err(io::Error::other)?;
         Ok(manager)
+    }
+
+    /// Open the logs that were found and are not open. Returns when all are, or when the logs are closed.
+    pub fn load(&self) {
+        self.load_logs(&|_| true);
+        self.is_loaded.store(true, Ordering::Release);
+    }
+
+    /// Whether [`Self::load`] has come to its end.
+    pub fn is_loaded(&self) -> bool {
+        self.is_loaded.load(Ordering::Acquire)
+    }
+
+    fn load_logs(&self, wanted: &dyn Fn(&TopicPartition) -> bool) {
+        let (begun, total) = (AtomicUsize::new(0), self.logs.waiting());
+        let decide = |partition: &TopicPartition, id: Option<TopicId>| {
+            begun.fetch_add(1, Ordering::Relaxed);
+            self.disposition(partition, id)
+        };
+        let done = |partition: &TopicPartition, outcome| self.opened(partition, outcome);
+        let load = || self.logs.load(wanted, &decide, &done, self.clock.now());
+        report(&load_progress::told(&begun, total, load));
+    }
+
+    /// A directory whose topic is gone, or is another one of the same name, is set aside.
+    fn disposition(&self, partition: &TopicPartition, id: Option<TopicId>) -> Disposition {
+        let topic = self.topic(&partition.topic);
+        let is_ours = |topic: &Arc<Topic>| {
+            id.is_none_or(|id| id == topic.id) && topic.is_opening(partition.partition)
+        };
+        match topic.filter(is_ours) {
+            Some(topic) => Disposition::Open(topic.rules.load().log.clone(), Some(topic.id)),
+            None => Disposition::Stray,
+        }
+    }
+
+    /// A log that was found was opened, or not: its partition is there from now on.
+    fn opened(&self, id: &TopicPartition, outcome: Outcome) {
+        let _in_step = self.follow();
+        let topic = self.topic(&id.topic);
+        let Some((topic, slot)) = topic
+            .as_deref()
+            .and_then(|topic| Some((topic, topic.slot(id.partition)?)))
+            .filter(|(_, slot)| slot.is_opening())
+        else {
+            return;
+        };
+        let rules = topic.rules.load_full();
+        let epoch = slot.leader_epoch();
+        slot.fill(match outcome {
+            Outcome::Open(log) => {
+                log.lock().set_config(rules.log.clone());
+                Some(self.partition(id, topic.id, log, epoch, &rules))
+            }
+            Outcome::SetAside if !self.dirs.any_lost() => {
+                self.create_partition(id, topic.id, epoch, &rules)
+            }
+            Outcome::SetAside | Outcome::Failed => None,
+        });
     }
 
     /// The topic of that name.
@@ -214,6 +221,7 @@ impl PartitionManager {
 
     /// Follow a change of the image. When this returns, what is new can be used, and what is gone cannot.
     fn apply(&self, delta: &MetadataDelta) {
+        let _in_step = self.follow();
         for topic in delta.deleted_topics() {
             self.delete(topic);
         }
@@ -227,6 +235,7 @@ impl PartitionManager {
         for topic in self.topics() {
             if for_all || configs.contains(&ConfigResource::topic(&topic.name)) {
                 let rules = Arc::new(rules(&self.config, delta.image(), &topic.name));
+                topic.rules.store(Arc::clone(&rules));
                 topic
                     .partitions()
                     .for_each(|partition| partition.set_rules(Arc::clone(&rules)));
@@ -237,69 +246,93 @@ impl PartitionManager {
     /// The topic as the image has it, with the partitions that `existing` has already.
     fn build(&self, topic: &TopicImage, image: &MetadataImage, existing: Option<&Topic>) -> Topic {
         let rules = Arc::new(rules(&self.config, image, topic.name()));
-        let mut partitions = Vec::with_capacity(topic.partition_count());
+        let mut slots = Vec::with_capacity(topic.partition_count());
         for (index, registration) in topic.partitions() {
             // Where a directory was lost, what cannot be found may be in it: a new log in its place would be an empty one.
-            let partition = match existing.and_then(|topic| topic.slot(index)) {
-                Some(known) if known.is_some() || self.dirs.any_lost() => known.clone(),
-                _ => self.open_partition(topic, index, registration, &rules),
+            let keeps = |slot: &&Arc<Slot>| !slot.is_empty() || self.dirs.any_lost();
+            let known = existing.and_then(|topic| topic.slot(index));
+            let slot = match known.filter(keeps) {
+                Some(known) => Arc::clone(known),
+                None => self.open_slot(topic, index, registration, &rules),
             };
-            if let Some(partition) = &partition {
-                partition.set_leader_epoch(registration.leader_epoch);
-            }
-            partitions.push(partition);
+            slot.set_leader_epoch(registration.leader_epoch);
+            slots.push(slot);
         }
         Topic {
             name: Arc::clone(topic.name()),
             id: topic.id(),
             internal: INTERNAL_TOPICS.contains(&&**topic.name()),
             counters: self.telemetry.topics.topic(topic.name()),
-            partitions,
+            rules: ArcSwap::new(rules),
+            slots,
         }
     }
 
-    /// A partition on its log, which is created where there is none.
-    fn open_partition(
+    /// The place of a partition, with a new log where there is none.
+    fn open_slot(
         &self,
         topic: &TopicImage,
         index: PartitionIndex,
         registration: &PartitionRegistration,
         rules: &Arc<TopicRules>,
-    ) -> Option<Arc<Partition>> {
-        if !registration.is_replica(self.config.node_id()) {
-            return None;
-        }
+    ) -> Arc<Slot> {
+        let slot = Arc::new(Slot::opening(registration.leader_epoch));
         let id = TopicPartition {
             topic: topic.name().to_string(),
             partition: index,
         };
         let is_new = self.is_open.load(Ordering::Acquire);
-        if !is_new && self.dirs.any_lost() && self.logs.get(&id).is_none() {
+        if !registration.is_replica(self.config.node_id()) {
+            slot.fill(None);
+        } else if !is_new && self.logs.is_waiting(&id) {
+            // It takes its place when its log is open.
+        } else if !is_new && self.dirs.any_lost() {
             tracing::error!(partition = %id, "the partition is offline: a data directory has failed, and it is in no other");
-            return None;
+            slot.fill(None);
+        } else {
+            let epoch = registration.leader_epoch;
+            slot.fill(self.create_partition(&id, topic.id(), epoch, rules));
         }
-        match self
-            .logs
-            .create(&id, Some(topic.id()), rules.log.clone(), self.clock.now())
-        {
-            Ok(log) => {
-                let epoch = registration.leader_epoch;
-                let space = Arc::clone(self.dirs.space(log.dir_index()));
-                Some(Arc::new(Partition::new(
-                    id,
-                    topic.id(),
-                    log,
-                    epoch,
-                    Arc::clone(rules),
-                    Arc::clone(&self.flusher),
-                    space,
-                )))
-            }
+        slot
+    }
+
+    /// A partition on a new log.
+    fn create_partition(
+        &self,
+        id: &TopicPartition,
+        topic_id: TopicId,
+        epoch: LeaderEpoch,
+        rules: &Arc<TopicRules>,
+    ) -> Option<Arc<Partition>> {
+        let now = self.clock.now();
+        match (self.logs).create(id, Some(topic_id), rules.log.clone(), now) {
+            Ok(log) => Some(self.partition(id, topic_id, log, epoch, rules)),
             Err(error) => {
                 tracing::error!(partition = %id, %error, "the partition is offline: its log cannot be opened");
                 None
             }
         }
+    }
+
+    /// A partition on its log.
+    fn partition(
+        &self,
+        id: &TopicPartition,
+        topic_id: TopicId,
+        log: Arc<PartitionLog>,
+        epoch: LeaderEpoch,
+        rules: &Arc<TopicRules>,
+    ) -> Arc<Partition> {
+        let space = Arc::clone(self.dirs.space(log.dir_index()));
+        Arc::new(Partition::new(
+            id.clone(),
+            topic_id,
+            log,
+            epoch,
+            Arc::clone(rules),
+            Arc::clone(&self.flusher),
+            space,
+        ))
     }
 
     fn put(&self, topic: Topic) {
@@ -326,14 +359,22 @@ impl PartitionManager {
             removed
         };
         let Some(topic) = removed else { return };
-        for partition in topic.partitions() {
-            if let Err(error) = self.logs.delete(&partition.id, self.clock.now()) {
-                tracing::error!(partition = %partition.id, %error, "the log of a deleted topic cannot be set aside");
+        for (index, _) in image.partitions() {
+            let id = TopicPartition {
+                topic: topic.name.to_string(),
+                partition: index,
+            };
+            if let Err(error) = self.logs.delete(&id, self.clock.now()) {
+                tracing::error!(partition = %id, %error, "the log of a deleted topic cannot be set aside");
             }
-            // Parked fetches are to find out at once.
-            partition.waiters().wake_all();
         }
+        // Parked fetches are to find out at once.
+        (topic.partitions()).for_each(|partition| partition.waiters().wake_all());
         self.telemetry.topics.remove(&topic.name);
+    }
+
+    fn follow(&self) -> MutexGuard<'_, ()> {
+        (self.following.lock()).unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Topics> {
@@ -364,26 +405,6 @@ fn rules(config: &BrokerConfig, image: &MetadataImage, topic: &str) -> TopicRule
         fixed: config,
     };
     TopicRules::new(&topic_config(&layers), config)
-}
-
-/// A directory whose topic is gone, or is another one of the same name, is set aside.
-fn disposition(
-    config: &BrokerConfig,
-    image: &MetadataImage,
-    partition: &TopicPartition,
-    id: Option<TopicId>,
-) -> Disposition {
-    let is_ours = |topic: &&TopicImage| {
-        let registration = topic.partition(partition.partition);
-        id.is_none_or(|id| id == topic.id())
-            && registration.is_some_and(|p| p.is_replica(config.node_id()))
-    };
-    match image.topics.by_name(&partition.topic).filter(is_ours) {
-        Some(topic) => {
-            Disposition::Open(rules(config, image, &partition.topic).log, Some(topic.id()))
-        }
-        None => Disposition::Stray,
-    }
 }
 
 fn report(loaded: &Loaded) {

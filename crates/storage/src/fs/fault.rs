@@ -1,10 +1,10 @@
-//! A file system that fails at a chosen call. For tests.
+//! A file system that fails at a chosen call, or keeps callers waiting. For tests.
 
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::{Entry, File, Fs, LockError, LockGuard, OpenMode, Stat};
 
@@ -37,6 +37,9 @@ struct Plan {
     to: AtomicU64,
     /// Only changes below this directory count and fail.
     below: Mutex<PathBuf>,
+    /// Below this directory nothing is opened.
+    held: Mutex<Option<PathBuf>>,
+    released: Condvar,
 }
 
 impl FaultFs {
@@ -50,6 +53,8 @@ impl FaultFs {
                 from: AtomicU64::new(u64::MAX),
                 to: AtomicU64::new(u64::MAX),
                 below: Mutex::default(),
+                held: Mutex::default(),
+                released: Condvar::new(),
             }),
         }
     }
@@ -73,6 +78,17 @@ impl FaultFs {
         self.plan.from.store(u64::MAX, Ordering::SeqCst);
     }
 
+    /// Whoever opens a file below `dir` waits from now on until [`Self::release`].
+    pub fn hold(&self, dir: &Path) {
+        *self.plan.held() = Some(dir.to_owned());
+    }
+
+    /// Nobody waits any more.
+    pub fn release(&self) {
+        *self.plan.held() = None;
+        self.plan.released.notify_all();
+    }
+
     /// Changes so far, failed ones too.
     pub fn calls(&self) -> u64 {
         self.plan.calls.load(Ordering::SeqCst)
@@ -82,6 +98,16 @@ impl FaultFs {
 impl Plan {
     fn below(&self) -> MutexGuard<'_, PathBuf> {
         self.below.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<PathBuf>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait_while_held(&self, path: &Path) {
+        let is_held =
+            |held: &mut Option<PathBuf>| held.as_ref().is_some_and(|dir| path.starts_with(dir));
+        drop(self.released.wait_while(self.held(), is_held));
     }
 
     /// The fault of this call about `path`, if it has one.
@@ -109,6 +135,7 @@ impl Plan {
 
 impl Fs for FaultFs {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
+        self.plan.wait_while_held(path);
         if matches!(mode, OpenMode::Create | OpenMode::Truncate) {
             self.plan.check(path)?;
         }

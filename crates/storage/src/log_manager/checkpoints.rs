@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ottla_protocol::ids::{Offset, TopicPartition};
 
-use super::{Dir, LogManager, PartitionLog, lock};
+use super::{Dir, Found, LogManager, Opening, PartitionLog, lock};
 use crate::checkpoint::{LOG_START_FILE, Offsets, RECOVERY_POINT_FILE};
 use crate::error::OpenError;
 
@@ -15,7 +15,8 @@ use crate::error::OpenError;
 pub(super) struct Noted {
     pub(super) recovery_points: Offsets,
     pub(super) starts: Offsets,
-    /// Logs that could not be opened: what was noted of them stays, for the next start may open them.
+    /// Logs that are not open, or could not be opened: what was noted of them stays, for this or the next start may open
+    /// them.
     pub(super) unopened: BTreeSet<TopicPartition>,
 }
 
@@ -130,13 +131,16 @@ impl LogManager {
             .write_checkpoint(RECOVERY_POINT_FILE, &noted.recovery_points)
     }
 
-    /// The directory of a log that is there but could not be opened so far, and the start that is noted of it.
-    pub(super) fn unopened(&self, partition: &TopicPartition) -> Option<(usize, Offset)> {
+    /// Where a log lies that is there but could not be opened so far, with the start that is noted of it.
+    pub(super) fn given_up(&self, partition: &TopicPartition) -> Option<Found> {
         (0..self.dirs.len()).find_map(|dir| {
             let noted = lock(&self.dirs[dir].noted);
-            let start = noted.starts.get(partition).copied().unwrap_or(Offset(0));
+            let opening = Opening {
+                log_start_offset: noted.starts.get(partition).copied().unwrap_or(Offset(0)),
+                ..Opening::UNKNOWN
+            };
             let unopened = noted.unopened.contains(partition);
-            unopened.then_some((dir, start))
+            unopened.then_some(Found { dir, opening })
         })
     }
 }

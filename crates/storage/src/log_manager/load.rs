@@ -1,11 +1,14 @@
-//! Open the logs of the data directories, several at a time.
+//! Find the logs of the data directories, and open them, several at a time. Each is there for others as soon as it is
+//! open.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use super::{Dir, Doomed, LogManager, Noted, Opening, PartitionLog, Recovered};
+use super::unopened::{Fate, Found, Unopened};
+use super::{Dir, Doomed, LogManager, Noted, Opening, PartitionLog, Recovered, lock};
 use crate::checkpoint::{LOG_START_FILE, Offsets, RECOVERY_POINT_FILE};
 use crate::error::OpenError;
 use crate::fs::Fs;
@@ -29,7 +32,21 @@ pub enum Disposition {
     Stray,
 }
 
-/// What opening all logs came to.
+/// Says what to do with a log, by its name and the topic id in its directory.
+pub type Decide<'a> = dyn Fn(&TopicPartition, Option<TopicId>) -> Disposition + Sync + 'a;
+
+/// What became of a log that was found.
+#[derive(Clone)]
+pub enum Outcome {
+    /// It is open.
+    Open(Arc<PartitionLog>),
+    /// It could not be opened; its files are left as they are.
+    Failed,
+    /// It belongs to no topic: its directory has another name now.
+    SetAside,
+}
+
+/// What opening logs came to.
 #[derive(Debug, Default)]
 pub struct Loaded {
     /// The logs for which something had to be done, and what.
@@ -41,107 +58,220 @@ pub struct Loaded {
 }
 
 impl LogManager {
-    /// Open the logs in `dirs`, `threads` at a time; as many are checkpointed and closed at a time later. `decide` says how to open each one, by its name and the topic id in
-    /// its directory. From here on the directories no longer count as cleanly stopped.
+    /// Open all logs in `dirs`: [`Self::find`] and [`Self::load`].
+    ///
+    /// # Errors
+    /// When no data directory can be used.
     pub fn open(
         fs: Arc<dyn Fs>,
         dirs: Vec<LogDir>,
-        decide: &(dyn Fn(&TopicPartition, Option<TopicId>) -> Disposition + Sync),
+        decide: &Decide<'_>,
         threads: usize,
         now: Timestamp,
     ) -> io::Result<(Self, Loaded)> {
-        let failures: Vec<Arc<LogDirFailure>> = dirs.iter().map(|_| Arc::default()).collect();
-        let mut found = Found::default();
-        let mut notes = Vec::new();
-        for (index, dir) in dirs.iter().enumerate() {
-            let looked = found.look_into(index, dir, now);
-            notes.push(failures[index].or_failed(looked)?.unwrap_or_default());
+        let manager = Self::find(fs, dirs, threads, now)?;
+        let loaded = manager.load(&|_| true, decide, &|_, _| {}, now);
+        manager.check_dirs()?;
+        Ok((manager, loaded))
+    }
+
+    /// Find the logs in `dirs`, and open none. `threads` of them will be opened at a time, and as many checkpointed and
+    /// closed. From here on the directories no longer count as cleanly stopped.
+    ///
+    /// # Errors
+    /// When no data directory can be used.
+    pub fn find(
+        fs: Arc<dyn Fs>,
+        dirs: Vec<LogDir>,
+        threads: usize,
+        now: Timestamp,
+    ) -> io::Result<Self> {
+        let mut found = FoundLogs::default();
+        let mut with_notes = Vec::with_capacity(dirs.len());
+        for (index, log_dir) in dirs.into_iter().enumerate() {
+            let failure = Arc::<LogDirFailure>::default();
+            let looked = found.look_into(index, &log_dir, now);
+            let notes = failure.or_failed(looked)?.unwrap_or_default();
+            failure.or_failed(log_dir.clear_clean_shutdown())?;
+            with_notes.push(Dir {
+                log_dir,
+                failure,
+                was_clean: notes.clean,
+                noted: Mutex::new(Noted {
+                    recovery_points: notes.recovery_points,
+                    starts: notes.starts,
+                    unopened: BTreeSet::new(),
+                }),
+            });
         }
-        let work = Work {
-            fs: &fs,
-            dirs: &dirs,
-            failures: &failures,
-            found: found.logs,
-            next: AtomicUsize::new(0),
-            done: Mutex::new(Done::default()),
-        };
-        let threads = threads.max(1);
-        std::thread::scope(|scope| {
-            for _ in 0..threads.min(work.found.len()) {
-                scope.spawn(|| work.run(decide, now));
-            }
-        });
-        let done = work
-            .done
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(error) = done.error {
-            return Err(error);
-        }
-        for (dir, failure) in dirs.iter().zip(&failures) {
-            failure.or_failed(dir.clear_clean_shutdown())?;
-        }
-        if let Some(error) = failures
-            .iter()
-            .map(|dir| dir.error().cloned())
-            .min_by_key(Option::is_some)
-            .flatten()
-        {
-            return Err(io::Error::new(error.kind(), error));
+        for (partition, found) in &found.logs {
+            let mut noted = lock(&with_notes[found.dir].noted);
+            noted.unopened.insert(partition.clone());
         }
         let manager = Self {
             fs,
-            dirs: with_notes(dirs, notes, &failures, done.unopened),
-            logs: RwLock::new(done.logs),
-            threads,
+            dirs: with_notes,
+            unopened: Unopened::new(found.logs),
+            creating: Mutex::default(),
+            logs: RwLock::default(),
+            threads: threads.max(1),
             doomed: Mutex::new(found.doomed),
             garbage: Mutex::default(),
         };
-        Ok((manager, done.loaded))
+        manager.check_dirs()?;
+        Ok(manager)
     }
-}
 
-fn with_notes(
-    dirs: Vec<LogDir>,
-    notes: Vec<Notes>,
-    failures: &[Arc<LogDirFailure>],
-    unopened: Vec<(usize, TopicPartition)>,
-) -> Vec<Dir> {
-    let mut by_dir = vec![BTreeSet::new(); dirs.len()];
-    for (dir, partition) in unopened {
-        by_dir[dir].insert(partition);
+    /// Whether a log was found, or is being opened, and is not open yet.
+    pub fn is_waiting(&self, partition: &TopicPartition) -> bool {
+        self.unopened.contains(partition)
     }
-    dirs.into_iter()
-        .zip(notes)
-        .zip(failures)
-        .zip(by_dir)
-        .map(|(((log_dir, notes), failure), unopened)| Dir {
-            log_dir,
-            failure: Arc::clone(failure),
-            noted: Mutex::new(Noted {
-                recovery_points: notes.recovery_points,
-                starts: notes.starts,
-                unopened,
-            }),
-        })
-        .collect()
+
+    /// How many logs were found that nobody has begun to open.
+    pub fn waiting(&self) -> usize {
+        self.unopened.waiting().len()
+    }
+
+    /// Open the logs that were found and that are `wanted`, several at a time; `done` is told of each, in no order, as
+    /// soon as others can have it by [`Self::get`]. One that is deleted meanwhile is not told of. It ends early when
+    /// the logs are closed.
+    pub fn load(
+        &self,
+        wanted: &dyn Fn(&TopicPartition) -> bool,
+        decide: &Decide<'_>,
+        done: &(dyn Fn(&TopicPartition, Outcome) + Sync),
+        now: Timestamp,
+    ) -> Loaded {
+        let mut partitions = self.unopened.waiting();
+        partitions.retain(|partition| wanted(partition));
+        let (next, loaded) = (AtomicUsize::new(0), Mutex::default());
+        std::thread::scope(|scope| {
+            for _ in 0..self.threads.min(partitions.len()) {
+                scope.spawn(|| {
+                    while let Some(tp) = partitions.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        if let Some(outcome) = self.load_one(tp, decide, &loaded, now) {
+                            done(tp, outcome);
+                        }
+                    }
+                });
+            }
+        });
+        loaded.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `None` when the log does not wait any more, or was deleted meanwhile.
+    fn load_one(
+        &self,
+        tp: &TopicPartition,
+        decide: &Decide<'_>,
+        loaded: &Mutex<Loaded>,
+        now: Timestamp,
+    ) -> Option<Outcome> {
+        let Found { dir, opening } = self.unopened.begin(tp)?;
+        let outcome = match self.open_found(tp, dir, opening, decide, loaded, now) {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                let error = self.dirs[dir].failure.note_open_error(error);
+                tracing::error!(partition = %tp, %error, "cannot open the log");
+                lock(loaded).failed.push((tp.clone(), error));
+                Outcome::Failed
+            }
+        };
+        match self.unopened.end(tp) {
+            Fate::Serve => Some(outcome),
+            Fate::Delete => {
+                if let Err(error) = self.delete_open(tp, now) {
+                    tracing::error!(partition = %tp, %error, "the log of a deleted topic cannot be set aside");
+                }
+                self.unopened.forget(tp);
+                None
+            }
+        }
+    }
+
+    fn open_found(
+        &self,
+        tp: &TopicPartition,
+        dir: usize,
+        opening: Opening,
+        decide: &Decide<'_>,
+        loaded: &Mutex<Loaded>,
+        now: Timestamp,
+    ) -> Result<Outcome, OpenError> {
+        let Dir {
+            log_dir, failure, ..
+        } = &self.dirs[dir];
+        let path = log_dir.path().join(tp.to_string());
+        if let Some(error) = failure.error() {
+            let error = io::Error::new(error.kind(), Arc::clone(error));
+            return Err(OpenError::Io { dir: path, error });
+        }
+        let id = partition_metadata::read(&*self.fs, &path)?;
+        let Disposition::Open(config, expected) = decide(tp, id) else {
+            let renamed = self.set_aside(tp, log_dir.path());
+            let name = renamed.map_err(|error| OpenError::Io { dir: path, error })?;
+            lock(&self.dirs[dir].noted).unopened.remove(tp);
+            lock(loaded).strays.push(name);
+            return Ok(Outcome::SetAside);
+        };
+        let fs = Arc::clone(&self.fs);
+        let (log, recovered) = Log::open(fs, &path, expected, config, opening, now)?;
+        let log = Arc::new(PartitionLog::new(tp.clone(), dir, log, failure));
+        self.serve(&log);
+        if recovered != Recovered::default() {
+            lock(loaded).recovered.push((tp.clone(), recovered));
+        }
+        Ok(Outcome::Open(log))
+    }
+
+    /// From here on the log is one of ours.
+    pub(super) fn serve(&self, log: &Arc<PartitionLog>) {
+        let tp = log.topic_partition();
+        let mut logs = self.logs.write().unwrap_or_else(PoisonError::into_inner);
+        logs.insert(tp.clone(), Arc::clone(log));
+        drop(logs);
+        // Only now: until the log itself can tell, what is noted of it must stay.
+        lock(&self.dirs[log.dir].noted).unopened.remove(tp);
+    }
+
+    /// The new name of the directory.
+    fn set_aside(&self, tp: &TopicPartition, parent: &Path) -> io::Result<String> {
+        let name = DirName::with_suffix(tp, Uuid::new_v4(), STRAY_SUFFIX);
+        let to = parent.join(&name);
+        self.fs.rename(&parent.join(tp.to_string()), &to)?;
+        self.fs.sync_dir(parent)?;
+        Ok(name)
+    }
+
+    /// An error when all data directories have failed.
+    fn check_dirs(&self) -> io::Result<()> {
+        let errors = self.dirs.iter().map(|dir| dir.failure.error());
+        match errors.min_by_key(Option::is_some).flatten() {
+            Some(error) => Err(io::Error::new(error.kind(), Arc::clone(error))),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What lies in the data directories.
 #[derive(Default)]
-struct Found {
-    logs: Vec<(usize, Opening, TopicPartition)>,
+struct FoundLogs {
+    logs: HashMap<TopicPartition, Found>,
     doomed: Vec<Doomed>,
 }
 
-impl Found {
+impl FoundLogs {
     /// Add what lies in `dir`; what it has noted.
     fn look_into(&mut self, index: usize, dir: &LogDir, now: Timestamp) -> io::Result<Notes> {
         let notes = Notes::read(dir)?;
         for name in dir.subdirs()? {
             match DirName::parse(&name) {
                 DirName::Log(tp) if tp.topic != METADATA_TOPIC => {
-                    self.logs.push((index, notes.opening(&tp), tp));
+                    let opening = notes.opening(&tp);
+                    self.logs.entry(tp).or_insert(Found {
+                        dir: index,
+                        opening,
+                    });
                 }
                 DirName::Deleted => self.doomed.push(Doomed {
                     path: dir.path().join(&name),
@@ -184,90 +314,6 @@ impl Notes {
             clean: self.clean,
             recovery_point: noted(&self.recovery_points),
             log_start_offset: noted(&self.starts),
-        }
-    }
-}
-
-struct Work<'a> {
-    fs: &'a Arc<dyn Fs>,
-    dirs: &'a [LogDir],
-    failures: &'a [Arc<LogDirFailure>],
-    found: Vec<(usize, Opening, TopicPartition)>,
-    next: AtomicUsize,
-    done: Mutex<Done>,
-}
-
-#[derive(Default)]
-struct Done {
-    /// By the index of their directory.
-    unopened: Vec<(usize, TopicPartition)>,
-    logs: HashMap<TopicPartition, Arc<PartitionLog>>,
-    loaded: Loaded,
-    error: Option<io::Error>,
-}
-
-impl Work<'_> {
-    fn run(
-        &self,
-        decide: &(dyn Fn(&TopicPartition, Option<TopicId>) -> Disposition + Sync),
-        now: Timestamp,
-    ) {
-        while let Some((dir, opening, tp)) =
-            self.found.get(self.next.fetch_add(1, Ordering::Relaxed))
-        {
-            let failure = &self.failures[*dir];
-            if failure.error().is_some() {
-                continue;
-            }
-            let path = self.dirs[*dir].path().join(tp.to_string());
-            let id = partition_metadata::read(&**self.fs, &path);
-            let opened = id.and_then(|id| match decide(tp, id) {
-                Disposition::Open(config, expected) => {
-                    let fs = Arc::clone(self.fs);
-                    Log::open(fs, &path, expected, config, *opening, now).map(Some)
-                }
-                Disposition::Stray => Ok(None),
-            });
-            let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-            match opened {
-                Ok(Some((log, recovered))) => {
-                    let log = PartitionLog::new(tp.clone(), *dir, log, failure);
-                    done.add(log, recovered);
-                }
-                Ok(None) => done.set_aside(self, *dir, tp),
-                Err(error) => {
-                    let error = failure.note_open_error(error);
-                    tracing::error!(partition = %tp, %error, "cannot open the log");
-                    done.unopened.push((*dir, tp.clone()));
-                    done.loaded.failed.push((tp.clone(), error));
-                }
-            }
-        }
-    }
-}
-
-impl Done {
-    fn add(&mut self, log: PartitionLog, recovered: Recovered) {
-        let tp = log.topic_partition().clone();
-        if recovered != Recovered::default() {
-            self.loaded.recovered.push((tp.clone(), recovered));
-        }
-        self.logs.insert(tp, Arc::new(log));
-    }
-
-    fn set_aside(&mut self, work: &Work<'_>, dir: usize, tp: &TopicPartition) {
-        let parent = work.dirs[dir].path();
-        let name = DirName::with_suffix(tp, Uuid::new_v4(), STRAY_SUFFIX);
-        let renamed = work
-            .fs
-            .rename(&parent.join(tp.to_string()), &parent.join(&name));
-        match renamed.and_then(|()| work.fs.sync_dir(parent)) {
-            Ok(()) => self.loaded.strays.push(name),
-            Err(error) => {
-                if let Err(error) = work.failures[dir].or_failed::<()>(Err(error)) {
-                    self.error = Some(error);
-                }
-            }
         }
     }
 }

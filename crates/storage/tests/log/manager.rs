@@ -6,6 +6,9 @@ use std::sync::Arc;
 use ottla_protocol::ids::{
     LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicId, TopicPartition,
 };
+use ottla_storage::fs::Fs;
+use ottla_storage::fs::fault::{Fault, FaultFs};
+use ottla_storage::log_manager::Outcome;
 use ottla_storage::{AppendOrigin, Disposition, Loaded, LogConfig, LogDir, LogManager, OpenError};
 
 use crate::support::{Random, batch, os_fs, read_on, small_config};
@@ -301,4 +304,156 @@ fn the_start_of_a_log_that_cannot_be_opened_is_not_forgotten() {
     let (manager, _) = start(&[dir.path()]);
     let log = manager.get(&tp("t", 0)).unwrap();
     assert_eq!(log.reader().log_start_offset(), Offset(7));
+}
+
+/// Logs `t-0` to `t-3`, each with as many records and a start of 7, and a stop that was clean or not.
+fn four_logs(dir: &Path, clean: bool) -> Offset {
+    let (manager, _) = start(&[dir]);
+    let mut end = Offset(0);
+    for index in 0..4 {
+        manager
+            .create(&tp("t", index), Some(id(1)), small_config(), Timestamp(0))
+            .unwrap();
+        end = fill(&manager, &tp("t", index), 50);
+        let log = manager.get(&tp("t", index)).unwrap();
+        log.lock().advance_start(Offset(7)).unwrap();
+    }
+    manager.checkpoint().unwrap();
+    if clean {
+        manager.close(1).unwrap();
+    }
+    end
+}
+
+fn find(dir: &Path) -> LogManager {
+    let dirs = vec![LogDir::open(os_fs(), dir).unwrap()];
+    LogManager::find(os_fs(), dirs, 2, Timestamp(0)).unwrap()
+}
+
+fn load(manager: &LogManager, wanted: &[i32]) -> Vec<TopicPartition> {
+    let done = std::sync::Mutex::new(Vec::new());
+    manager.load(
+        &|partition| wanted.contains(&partition.partition.0),
+        &|_, id| Disposition::Open(small_config(), id),
+        &|partition, outcome| {
+            assert!(matches!(outcome, Outcome::Open(_)));
+            assert!(manager.get(partition).is_some(), "others can have it");
+            done.lock().unwrap().push(partition.clone());
+        },
+        Timestamp(0),
+    );
+    let mut done = done.into_inner().unwrap();
+    done.sort();
+    done
+}
+
+#[test]
+fn what_is_noted_of_logs_stays_while_they_wait_to_be_opened() {
+    for clean in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let end = four_logs(dir.path(), clean);
+        let manager = find(dir.path());
+        assert_eq!((manager.waiting(), manager.list().len()), (4, 0));
+        assert_eq!(load(&manager, &[2, 0]), [tp("t", 0), tp("t", 2)]);
+        assert!(manager.is_waiting(&tp("t", 1)) && !manager.is_waiting(&tp("t", 2)));
+        fill(&manager, &tp("t", 2), 1);
+        manager.checkpoint().unwrap();
+        manager.close(2).unwrap();
+        assert_eq!(
+            load(&manager, &[1, 3]),
+            [],
+            "nothing is opened behind a stop"
+        );
+        drop(manager);
+
+        let manager = find(dir.path());
+        let marker = dir.path().join(".kafka_cleanshutdown");
+        assert!(!marker.exists());
+        load(&manager, &[0, 1, 2, 3]);
+        for index in 0..4 {
+            let log = manager.get(&tp("t", index)).unwrap();
+            let appended = if index == 2 { 2 } else { 0 };
+            assert_eq!(log.reader().log_start_offset(), Offset(7));
+            assert_eq!(log.lock().log_end_offset(), end.plus(appended));
+            assert_eq!(log.lock().recovery_point(), end.plus(appended));
+        }
+    }
+}
+
+#[test]
+fn a_directory_with_logs_that_nobody_looked_at_is_as_clean_as_before() {
+    for clean in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        four_logs(dir.path(), clean);
+        let manager = find(dir.path());
+        load(&manager, &[3]);
+        manager.close(5).unwrap();
+        let marker = dir.path().join(".kafka_cleanshutdown");
+        assert_eq!(marker.exists(), clean);
+    }
+}
+
+#[test]
+fn a_log_is_deleted_before_anybody_has_opened_it() {
+    let dir = tempfile::tempdir().unwrap();
+    four_logs(dir.path(), false);
+    let manager = find(dir.path());
+    assert!(manager.delete(&tp("t", 1), Timestamp(0)).unwrap());
+    assert!(!manager.delete(&tp("t", 1), Timestamp(0)).unwrap());
+    let again = manager.create(&tp("t", 1), Some(id(2)), small_config(), Timestamp(0));
+    let again = again.unwrap();
+    assert_eq!(
+        again.reader().log_start_offset(),
+        Offset(0),
+        "not the old one's"
+    );
+    assert_eq!(load(&manager, &[0, 1]), [tp("t", 0)]);
+    manager.housekeeping(Timestamp(1)).unwrap();
+    let names: Vec<_> = (std::fs::read_dir(dir.path()).unwrap())
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("t-") || name.ends_with("-delete"))
+        .collect();
+    assert_eq!(names.len(), 4, "{names:?}");
+}
+
+#[test]
+fn a_log_that_is_created_while_it_waits_is_the_one_that_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let end = four_logs(dir.path(), false);
+    let manager = find(dir.path());
+    let log = manager.create(&tp("t", 1), Some(id(1)), small_config(), Timestamp(0));
+    let log = log.unwrap();
+    assert_eq!(log.lock().log_end_offset(), end);
+    assert_eq!(
+        log.lock().recovery_point(),
+        end,
+        "it is not scanned from its beginning"
+    );
+}
+
+#[test]
+fn a_log_that_is_deleted_while_it_is_opened_goes_then() {
+    let dir = tempfile::tempdir().unwrap();
+    four_logs(dir.path(), false);
+    let fs = FaultFs::new(os_fs(), Fault::Error(std::io::ErrorKind::Other));
+    let fs_of_logs: Arc<dyn Fs> = Arc::new(fs.clone());
+    let dirs = vec![LogDir::open(os_fs(), dir.path()).unwrap()];
+    let manager = LogManager::find(fs_of_logs, dirs, 2, Timestamp(0)).unwrap();
+    fs.hold(&dir.path().join("t-1"));
+    std::thread::scope(|scope| {
+        let loading = scope.spawn(|| load(&manager, &[0, 1]));
+        while manager.waiting() != 2 || manager.get(&tp("t", 0)).is_none() {
+            std::thread::yield_now();
+        }
+        assert!(manager.delete(&tp("t", 1), Timestamp(0)).unwrap());
+        let created = scope.spawn(|| {
+            let log = manager.create(&tp("t", 1), Some(id(2)), small_config(), Timestamp(0));
+            log.unwrap().lock().log_end_offset()
+        });
+        fs.release();
+        assert_eq!(created.join().unwrap(), Offset(0));
+        assert_eq!(loading.join().unwrap(), [tp("t", 0)]);
+    });
+    let log = manager.get(&tp("t", 1)).unwrap();
+    assert_eq!(log.lock().topic_id(), Some(id(2)));
 }

@@ -19,7 +19,8 @@ use crate::coordinator::runtime::GroupCoordinator;
 use crate::coordinator::shards::{Outside, Shards};
 use crate::metadata::cache::MetadataCache;
 use crate::metadata::producer_id_manager::ProducerIdManager;
-use crate::partition::manager::{PartitionManager, Topic};
+use crate::partition::manager::PartitionManager;
+use crate::partition::topic::Topic;
 use crate::shutdown::Shutdown;
 
 /// Where transactions are kept (`Topic.TRANSACTION_STATE_TOPIC_NAME`).
