@@ -38,6 +38,8 @@ mod samples;
 
 pub use data_dirs::{DataDirError, format_data_dirs};
 
+/// Clients are kept waiting this long for the last logs to be opened; then those who ask for one are told to try again.
+const OPEN_LIMIT: Duration = Duration::from_millis(200);
 /// How long the metadata log may take to be closed at a stop.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
@@ -306,7 +308,9 @@ impl RunningBroker {
         broker.telemetry.add(Arc::new(BrokerSamples::new(&broker)));
         broker.telemetry.add(Arc::new(GroupSamples::new(&broker)));
         housekeeping::start(&broker);
-        let (loading, loaded) = load(&broker);
+        let (loading, mut loaded) = load(&broker);
+        let all_open = loaded.wait_for(|loaded| *loaded);
+        drop(tokio::time::timeout(OPEN_LIMIT, all_open).await);
         let slots = ConnectionSlots::new(
             broker.limits.max_connections,
             broker.limits.max_connections_per_ip,

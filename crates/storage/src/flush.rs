@@ -4,7 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ottla_protocol::ids::{Offset, Timestamp};
 
@@ -66,10 +66,7 @@ impl FlushPlan {
             return Ok(());
         };
         // Of two plans that run at the same time the older must not have the last word.
-        let mut saved = self
-            .saved_epochs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut saved = lock(&self.saved_epochs);
         if *saved < *version {
             let outcome = epochs.save(&*self.fs, &self.dir);
             if outcome.as_ref().is_err_and(is_no_space) {
@@ -159,21 +156,69 @@ impl Log {
     /// Close it so that the next start finds everything as it should be and need not look: indexes complete, space
     /// behind the end given back, producer snapshot at the end, everything durable.
     pub fn close(&mut self) -> Result<(), AppendError> {
-        self.check_online()?;
-        let names_changed = self.dir_synced < self.dir_changes;
-        if self.changed || names_changed || self.recovery_point < self.end {
-            self.changed = true;
-            let sealed = self.seal_active();
-            sealed.map_err(|error| self.fail(error))?;
+        if self.prepare_close()? {
             let plan = self.checkpoint_plan()?;
             if let Some(plan) = plan {
                 let outcome = plan.run().and_then(|()| self.sync_active_indexes());
                 self.flushed(&plan, outcome)?;
             }
         }
+        self.close_files();
+        Ok(())
+    }
+
+    /// The first half of [`Self::close`], for many logs that are synced together: bring into the files what the next
+    /// start wants to find. False when there is nothing to sync. Then comes [`Self::close_synced`], or `close` after all.
+    pub(crate) fn prepare_close(&mut self) -> Result<bool, AppendError> {
+        self.check_online()?;
+        let names_changed = self.dir_synced < self.dir_changes;
+        if !self.changed && !names_changed && self.recovery_point == self.end {
+            return Ok(false);
+        }
+        self.changed = true;
+        let prepared = self.seal_active().and_then(|()| self.prepare_checkpoint());
+        prepared.map_err(|error| self.fail(error))?;
+        // The log itself stays open while it is not synced: its descriptor would tell of a failed write.
+        self.active.offset_index.file().close();
+        self.active.time_index.file().close();
+        Ok(true)
+    }
+
+    /// Write the leader epochs beside their file, when they have changed.
+    pub(crate) fn write_epochs_aside(&mut self) -> Result<(), AppendError> {
+        if self.unsaved_epochs() {
+            let written = self.epochs.write_aside(&*self.fs, &self.dir.get());
+            written.map_err(|error| self.fail(error))?;
+        }
+        Ok(())
+    }
+
+    /// The second half of [`Self::close`]: all that was written is on disk, and all names. Those that are given here are
+    /// not, yet.
+    pub(crate) fn close_synced(&mut self) -> Result<(), AppendError> {
+        self.check_online()?;
+        if self.unsaved_epochs() {
+            let placed = LeaderEpochs::put_in_place(&*self.fs, &self.dir.get());
+            placed.map_err(|error| self.fail(error))?;
+            *lock(&self.saved_epochs) = self.epochs_version;
+        }
+        self.dir_synced = self.dir_changes;
+        self.new_dir = false;
+        self.recovery_point = self.end;
+        self.unsynced.clear();
+        self.unflushed_since = None;
+        self.changed = false;
+        self.close_files();
+        Ok(())
+    }
+
+    fn unsaved_epochs(&self) -> bool {
+        *lock(&self.saved_epochs) < self.epochs_version
+    }
+
+    fn close_files(&self) {
         let set = self.reader.segments.load();
         set.all().iter().for_each(|segment| segment.close_files());
-        Ok(())
     }
 
     fn plan_files(&mut self) -> io::Result<FlushPlan> {
@@ -192,11 +237,7 @@ impl Log {
             files.push(self.active.log.get()?);
             push_txn_index(&self.active, &mut files)?;
         }
-        let saved = *self
-            .saved_epochs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let epochs_changed = saved < self.epochs_version;
+        let epochs_changed = self.unsaved_epochs();
         Ok(FlushPlan {
             upto: self.end,
             files,
@@ -242,6 +283,10 @@ impl Log {
             Err(error) => Err(error),
         }
     }
+}
+
+fn lock(version: &Mutex<u64>) -> MutexGuard<'_, u64> {
+    version.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn push_txn_index(segment: &Segment, files: &mut Vec<Arc<dyn File>>) -> io::Result<()> {

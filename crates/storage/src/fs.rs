@@ -42,10 +42,22 @@ pub trait Fs: Send + Sync {
     fn lock(&self, path: &Path) -> Result<Box<dyn LockGuard>, LockError>;
     /// Bytes that may still be written to the file system that holds `path`.
     fn available(&self, path: &Path) -> io::Result<u64>;
+    /// A hold on the whole file system that holds `path`, or `None` where it cannot be synced as a whole, or would not
+    /// tell of writes that have failed.
+    fn whole(&self, _path: &Path) -> io::Result<Option<Box<dyn WholeFs>>> {
+        Ok(None)
+    }
     /// Size of the file system that holds `path`, in bytes.
     fn total(&self, _path: &Path) -> io::Result<u64> {
         Ok(u64::MAX)
     }
+}
+
+/// A whole file system.
+pub trait WholeFs: Send + Sync {
+    /// Make everything durable that was written to it so far, and all names. An error tells that a write has failed since
+    /// the hold was taken, whoever has written.
+    fn sync_all(&self) -> io::Result<()>;
 }
 
 /// An open file. Every method may be called from many threads at once.
@@ -182,15 +194,20 @@ pub fn read_small(fs: &dyn Fs, path: &Path, limit: usize) -> io::Result<Option<V
 /// Replace a small file so that after a crash either the old or the new content is there, whole (as Kafka's
 /// `CheckpointFile`: write `<name>.tmp`, sync it, rename it, sync the directory).
 pub fn write_atomically(fs: &dyn Fs, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".tmp");
-    let temporary = PathBuf::from(temporary);
+    let temporary = temporary(path);
     let file = fs.open(&temporary, OpenMode::Truncate)?;
     write_all_at(&*file, &[bytes], 0)?;
     file.sync_data()?;
     drop(file);
     fs.rename(&temporary, path)?;
     fs.sync_dir(path.parent().unwrap_or(Path::new("")))
+}
+
+/// The name under which a small file is written before it takes the place of the one at `path`.
+pub(crate) fn temporary(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    PathBuf::from(name)
 }
 
 /// Remove a file that need not exist.

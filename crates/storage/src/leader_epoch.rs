@@ -15,7 +15,7 @@ use std::path::Path;
 use ottla_protocol::ids::{LeaderEpoch, Offset};
 
 use crate::checkpoint::{CheckpointError, format_checkpoint, parse_checkpoint};
-use crate::fs::{Fs, read_small, write_atomically};
+use crate::fs::{Fs, OpenMode, read_small, temporary, write_all_at, write_atomically};
 
 /// Name of the file in the log's directory.
 pub const FILE_NAME: &str = "leader-epoch-checkpoint";
@@ -49,11 +49,24 @@ impl LeaderEpochs {
 
     /// Write the checkpoint of the log in `dir`, durably.
     pub(crate) fn save(&self, fs: &dyn Fs, dir: &Path) -> io::Result<()> {
-        let lines = self
-            .entries
-            .iter()
-            .map(|entry| format!("{} {}", entry.epoch, entry.start_offset));
-        write_atomically(fs, &dir.join(FILE_NAME), &format_checkpoint(lines))
+        write_atomically(fs, &dir.join(FILE_NAME), &self.format())
+    }
+
+    /// Write it under another name, without a sync. Once that is on disk, [`Self::put_in_place`] gives it its own.
+    pub(crate) fn write_aside(&self, fs: &dyn Fs, dir: &Path) -> io::Result<()> {
+        let file = fs.open(&temporary(&dir.join(FILE_NAME)), OpenMode::Truncate)?;
+        write_all_at(&*file, &[&self.format()], 0)
+    }
+
+    /// See [`Self::write_aside`]; durable when the directory is synced.
+    pub(crate) fn put_in_place(fs: &dyn Fs, dir: &Path) -> io::Result<()> {
+        let path = dir.join(FILE_NAME);
+        fs.rename(&temporary(&path), &path)
+    }
+
+    fn format(&self) -> Vec<u8> {
+        let entries = self.entries.iter();
+        format_checkpoint(entries.map(|entry| format!("{} {}", entry.epoch, entry.start_offset)))
     }
 
     /// Read the text of a checkpoint.

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::cleaner::CleanError;
 use crate::error::{AppendError, OpenError};
 use crate::flush::FlushPlan;
-use crate::fs::Fs;
+use crate::fs::{Fs, WholeFs};
 use crate::log::Log;
 use crate::log_config::LogConfig;
 use crate::log_dir::{DELETE_SUFFIX, DirName, LogDir};
@@ -25,6 +25,7 @@ use crate::recovery::{Opening, Recovered};
 use crate::truncate::remove_garbage;
 
 mod checkpoints;
+mod close;
 mod load;
 mod unopened;
 
@@ -135,6 +136,8 @@ pub struct LogManager {
 struct Dir {
     log_dir: LogDir,
     failure: Arc<LogDirFailure>,
+    /// The file system that it is on, where that can be synced as a whole.
+    whole_fs: Option<Box<dyn WholeFs>>,
     /// The last process that used it stopped cleanly.
     was_clean: bool,
     /// What its checkpoint files say; held while they are written.
@@ -362,41 +365,9 @@ impl LogManager {
         noted.map_err(|error| log.lock().fail(error))
     }
 
-    /// Close all logs cleanly and mark the directories as such. A directory with a log that fails is not marked, so
-    /// that the next start looks at it, nor is one with a log that is not open and was not closed cleanly before. The
-    /// first error is returned when everything else is done.
-    pub fn close(&self, broker_epoch: i64) -> io::Result<()> {
-        self.unopened.stop();
-        let failed = Mutex::new(BTreeSet::new());
-        self.for_each(&self.list(), |log| {
-            if log.is_offline() {
-                lock(&failed).insert(log.dir);
-            } else if let Err(error) = log.lock().close() {
-                tracing::error!(partition = %log.topic_partition, %error, "not closed cleanly");
-                lock(&failed).insert(log.dir);
-            }
-        });
-        let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let close_dir = |dir: usize| {
-            if self.dirs[dir].failure.error().is_none() {
-                self.write_checkpoints(dir)?;
-            }
-            if failed.contains(&dir) {
-                return Err(io::Error::other("a log was not closed cleanly"));
-            }
-            let Dir { log_dir, noted, .. } = &self.dirs[dir];
-            match self.dirs[dir].was_clean || lock(noted).unopened.is_empty() {
-                true => log_dir.mark_clean_shutdown(broker_epoch),
-                false => Ok(()),
-            }
-        };
-        let outcomes: Vec<io::Result<()>> = (0..self.dirs.len()).map(close_dir).collect();
-        outcomes.into_iter().collect()
-    }
-
     /// Do something to each of the logs, several at a time: syncs that wait for the disk together cost little more than
     /// one.
-    fn for_each(&self, logs: &[Arc<PartitionLog>], work: impl Fn(&PartitionLog) + Sync) {
+    fn for_each(&self, logs: &[Arc<PartitionLog>], work: impl Fn(&Arc<PartitionLog>) + Sync) {
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for _ in 0..self.threads.min(logs.len()) {

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ottla_protocol::ids::Timestamp;
 
-use super::{Entry, File, Fs, LockError, LockGuard, OpenMode, Stat};
+use super::{Entry, File, Fs, LockError, LockGuard, OpenMode, Stat, WholeFs};
 
 /// What a disk writes as a whole.
 const BLOCK: usize = 512;
@@ -201,12 +201,31 @@ impl Fs for CrashFs {
         Ok(())
     }
 
+    fn whole(&self, _path: &Path) -> io::Result<Option<Box<dyn WholeFs>>> {
+        Ok(Some(Box::new(self.clone())))
+    }
+
     fn lock(&self, _path: &Path) -> Result<Box<dyn LockGuard>, LockError> {
         Ok(Box::new(Unlocked))
     }
 
     fn available(&self, _path: &Path) -> io::Result<u64> {
         Ok(u64::MAX)
+    }
+}
+
+impl WholeFs for CrashFs {
+    fn sync_all(&self) -> io::Result<()> {
+        self.before_change();
+        let mut disk = self.disk();
+        let changes = std::mem::take(&mut disk.changes);
+        changes.iter().for_each(|change| disk.make_durable(change));
+        for node in &mut disk.nodes {
+            if let Node::File { live, durable } = node {
+                durable.clone_from(live);
+            }
+        }
+        Ok(())
     }
 }
 

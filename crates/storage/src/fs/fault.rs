@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::{Entry, File, Fs, LockError, LockGuard, OpenMode, Stat};
+use super::{Entry, File, Fs, LockError, LockGuard, OpenMode, Stat, WholeFs};
 
 /// How a call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +40,8 @@ struct Plan {
     /// Below this directory nothing is opened.
     held: Mutex<Option<PathBuf>>,
     released: Condvar,
+    /// So many of the next syncs fail.
+    failing_syncs: AtomicU64,
 }
 
 impl FaultFs {
@@ -55,6 +57,7 @@ impl FaultFs {
                 below: Mutex::default(),
                 held: Mutex::default(),
                 released: Condvar::new(),
+                failing_syncs: AtomicU64::new(0),
             }),
         }
     }
@@ -76,6 +79,11 @@ impl FaultFs {
     /// Fail no more.
     pub fn heal(&self) {
         self.plan.from.store(u64::MAX, Ordering::SeqCst);
+    }
+
+    /// Let the next `count` syncs fail, whatever else is called in between.
+    pub fn fail_syncs(&self, count: u64) {
+        self.plan.failing_syncs.store(count, Ordering::SeqCst);
     }
 
     /// Whoever opens a file below `dir` waits from now on until [`Self::release`].
@@ -122,6 +130,20 @@ impl Plan {
             fault => fault,
         };
         faulty.contains(&call).then_some(fault)
+    }
+
+    fn check_sync(&self, path: &Path) -> io::Result<()> {
+        let one_less = |count: u64| count.checked_sub(1);
+        let failing = &self.failing_syncs;
+        if (failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less)).is_ok() {
+            return Err(io::ErrorKind::Other.into());
+        }
+        match self.next(path) {
+            None | Some(Fault::ShortWrite) => Ok(()),
+            Some(Fault::Error(kind) | Fault::TornWrite(kind) | Fault::FailedSync(kind)) => {
+                Err(kind.into())
+            }
+        }
     }
 
     /// For calls that write nothing.
@@ -187,8 +209,32 @@ impl Fs for FaultFs {
         self.inner.available(path)
     }
 
+    fn whole(&self, path: &Path) -> io::Result<Option<Box<dyn WholeFs>>> {
+        let whole = self.inner.whole(path)?;
+        Ok(whole.map(|inner| {
+            Box::new(FaultWholeFs {
+                path: path.to_owned(),
+                inner,
+                plan: Arc::clone(&self.plan),
+            }) as _
+        }))
+    }
+
     fn total(&self, path: &Path) -> io::Result<u64> {
         self.inner.total(path)
+    }
+}
+
+struct FaultWholeFs {
+    path: PathBuf,
+    inner: Box<dyn WholeFs>,
+    plan: Arc<Plan>,
+}
+
+impl WholeFs for FaultWholeFs {
+    fn sync_all(&self) -> io::Result<()> {
+        self.plan.check_sync(&self.path)?;
+        self.inner.sync_all()
     }
 }
 
@@ -218,12 +264,8 @@ impl File for FaultFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        match self.plan.next(&self.path) {
-            None | Some(Fault::ShortWrite) => self.inner.sync_data(),
-            Some(Fault::Error(kind) | Fault::TornWrite(kind) | Fault::FailedSync(kind)) => {
-                Err(kind.into())
-            }
-        }
+        self.plan.check_sync(&self.path)?;
+        self.inner.sync_data()
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

@@ -11,7 +11,7 @@ use std::time::UNIX_EPOCH;
 use ottla_protocol::ids::Timestamp;
 use rustix::fs::{FallocateFlags, FlockOperation};
 
-use super::{Entry, File, Fs, LockError, LockGuard, OpenMode, Stat};
+use super::{Entry, File, Fs, LockError, LockGuard, OpenMode, Stat, WholeFs};
 
 /// The file system of the operating system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -113,6 +113,17 @@ impl Fs for OsFs {
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
+    fn whole(&self, path: &Path) -> io::Result<Option<Box<dyn WholeFs>>> {
+        let release = rustix::system::uname();
+        if !syncfs_tells_of_errors(&release.release().to_string_lossy()) {
+            return Ok(None);
+        }
+        let dir = fs::File::open(path).map_err(|error| name(error, path))?;
+        let kind = rustix::fs::fstatfs(&dir)?.f_type;
+        let known = SYNCED_AS_A_WHOLE.contains(&(kind as u64));
+        Ok(known.then(|| Box::new(OsWholeFs(dir)) as _))
+    }
+
     fn total(&self, path: &Path) -> io::Result<u64> {
         let stat = rustix::fs::statvfs(path).map_err(|error| name(error.into(), path))?;
         Ok(stat.f_blocks.saturating_mul(stat.f_frsize))
@@ -179,6 +190,25 @@ struct OsLock {
 
 impl LockGuard for OsLock {}
 
+/// Types of local file systems that write everything at `syncfs`, data and names: ext2 to ext4, XFS, Btrfs, F2FS.
+const SYNCED_AS_A_WHOLE: [u64; 4] = [0xEF53, 0x5846_5342, 0x9123_683E, 0xF2F5_2010];
+
+/// Since Linux 5.8 `syncfs` fails when a write of the file system has failed since the descriptor was opened.
+fn syncfs_tells_of_errors(release: &str) -> bool {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    let mut next = || numbers.next().and_then(|text| text.parse::<u32>().ok());
+    matches!((next(), next()), (Some(major), Some(minor)) if (major, minor) >= (5, 8))
+}
+
+/// Any file of it.
+struct OsWholeFs(fs::File);
+
+impl WholeFs for OsWholeFs {
+    fn sync_all(&self) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(&self.0)?)
+    }
+}
+
 struct OsFile(fs::File);
 
 impl File for OsFile {
@@ -237,6 +267,26 @@ mod tests {
         assert!(is_out_of_descriptors(&rustix::io::Errno::NFILE.into()));
         assert!(!is_out_of_descriptors(&error(rustix::io::Errno::IO)));
         assert!(!is_out_of_descriptors(&io::Error::other("x")));
+    }
+
+    #[test]
+    fn syncfs_is_trusted_from_linux_5_8_on() {
+        let table = [
+            ("5.7.19", false),
+            ("4.18.0-553.el8", false),
+            ("5.8.0", true),
+            ("5.15.0-1-cloud", true),
+            ("6.1", true),
+            ("10.0.0", true),
+            ("linux", false),
+            ("", false),
+        ];
+        for (release, trusted) in table {
+            assert_eq!(syncfs_tells_of_errors(release), trusted, "{release}");
+        }
+        if let Some(whole) = OsFs.whole(tempfile::tempdir().unwrap().path()).unwrap() {
+            whole.sync_all().unwrap();
+        }
     }
 
     #[test]

@@ -93,9 +93,12 @@ impl LogManager {
             let looked = found.look_into(index, &log_dir, now);
             let notes = failure.or_failed(looked)?.unwrap_or_default();
             failure.or_failed(log_dir.clear_clean_shutdown())?;
+            // Without it the files are synced one by one.
+            let whole_fs = fs.whole(log_dir.path()).unwrap_or_default();
             with_notes.push(Dir {
                 log_dir,
                 failure,
+                whole_fs,
                 was_clean: notes.clean,
                 noted: Mutex::new(Noted {
                     recovery_points: notes.recovery_points,

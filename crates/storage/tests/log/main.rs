@@ -1,6 +1,8 @@
 //! Tests of the log through its public face, on real files in a temporary directory.
 
 #[cfg(test)]
+mod close;
+#[cfg(test)]
 mod compaction;
 #[cfg(test)]
 mod concurrency;
