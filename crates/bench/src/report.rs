@@ -12,6 +12,7 @@ pub(crate) fn tables(outcomes: &[Outcome]) -> String {
     let paths = [
         Path::Consume,
         Path::Produce,
+        Path::Transactions,
         Path::Durability,
         Path::Latency,
         Path::Startup,
