@@ -27,6 +27,10 @@ pub(crate) enum Path {
     Recovery,
     /// A stock librdkafka producer.
     Librdkafka,
+    /// The same requests to Apache Kafka, with `--kafka` only.
+    Versus,
+    /// Start-up and memory beside Apache Kafka's, with `--kafka` only.
+    VersusStart,
 }
 
 /// Measures one side once.

@@ -115,18 +115,29 @@ impl DataSet {
         )?;
         let batch = batch::of_size(batch_len, timestamp_ms())
             .ok_or_else(|| BenchError::Usage(format!("no batch has {batch_len} bytes")))?;
+        Self::filled(lab, topic, &batch, partitions)
+    }
+
+    /// A new topic with enough of `batch` in each of its partitions.
+    pub(crate) fn of(lab: &Lab, name: &str, batch: &Bytes, partitions: usize) -> Result<Self> {
+        let topic = lab.create_topic(name, partitions)?;
+        Self::filled(lab, topic, batch, partitions)
+    }
+
+    fn filled(lab: &Lab, topic: String, batch: &Bytes, partitions: usize) -> Result<Self> {
+        let batch_len = batch.len();
         // Whole numbers of 1 MiB fetches, at least four of them in each partition.
         let batches = (lab.extent.stored / partitions)
             .max(4 << 20)
             .next_multiple_of(1 << 20)
             / batch_len;
         let records_per_batch =
-            BatchHeader::read(&batch).map_or(0, |header| header.records_count() as usize);
-        fill(lab, &topic, partitions, &batch, batches)?;
+            BatchHeader::read(batch).map_or(0, |header| header.records_count() as usize);
+        fill(lab, &topic, partitions, batch, batches)?;
         let files = (0..partitions)
             .map(|partition| match lab.segment(&topic, partition) {
                 Some(file) => Ok(file),
-                None => copy_of(lab, &format!("{topic}-{partition}"), &batch, batches),
+                None => copy_of(lab, &format!("{topic}-{partition}"), batch, batches),
             })
             .collect::<Result<Vec<_>>>()?;
         let set = Self {
@@ -174,13 +185,22 @@ fn copy_of(lab: &Lab, name: &str, batch: &Bytes, batches: usize) -> Result<PathB
 
 /// What one case reads.
 #[derive(Clone, Copy)]
-struct Reading<'a> {
+pub(crate) struct Reading<'a> {
     set: &'a DataSet,
     fetch_len: usize,
     consumers: usize,
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
+    /// Fetches of one batch of each partition, by so many consumers.
+    pub(crate) fn batch_by_batch(set: &'a DataSet, consumers: usize) -> Self {
+        Self {
+            set,
+            fetch_len: set.batch_len,
+            consumers,
+        }
+    }
+
     fn label(&self) -> String {
         let Self {
             set,
@@ -229,7 +249,8 @@ impl Reading<'_> {
         )
     }
 
-    fn with_broker(&self, lab: &Lab) -> Result<Sample> {
+    /// Measures the lab's broker.
+    pub(crate) fn with_broker(&self, lab: &Lab) -> Result<Sample> {
         let conversations = (0..self.consumers)
             .map(|consumer| {
                 Ok(Box::new(FromBroker::new(lab, self, self.first_fetch(consumer))?) as _)

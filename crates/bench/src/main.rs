@@ -15,6 +15,7 @@ mod durability;
 mod error;
 mod frame_reader;
 mod groups;
+mod kafka;
 mod lab;
 mod latency;
 mod librdkafka;
@@ -29,6 +30,7 @@ mod server;
 mod startup;
 mod stats;
 mod transactions;
+mod versus;
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -41,9 +43,11 @@ use clap::{Args, Parser, Subcommand};
 use affinity::{Pinning, Placement};
 use case::{Case, Path};
 use error::{BenchError, Doing, Result};
+use kafka::Kafka;
 use lab::{Extent, Lab};
 use server::{Server, find_broker};
 use stats::Shuffler;
+use versus::Versus;
 
 /// Measures the Ottla broker, or any other, against raw loops over the same bytes.
 #[derive(Parser)]
@@ -99,6 +103,9 @@ struct RunArgs {
     /// Measure a broker that runs already at this address.
     #[arg(long, requires = "pid")]
     bootstrap: Option<SocketAddr>,
+    /// Directory of Apache Kafka's jars: measure it beside the broker, and nothing else unless --only says so.
+    #[arg(long, value_name = "JARS", conflicts_with = "bootstrap")]
+    kafka: Option<PathBuf>,
     /// Process id of that broker.
     #[arg(long, requires = "bootstrap")]
     pid: Option<i32>,
@@ -178,21 +185,43 @@ fn run(args: &RunArgs) -> Result<usize> {
             ));
         }
     };
-    let raw = Server::raw(&placement)?;
-    let lab = Lab {
-        placement,
-        broker,
-        raw,
-        log_dir,
-        scratch: scratch.path().into(),
-        extent,
-        topics: RefCell::default(),
+    let lab = |broker, log_dir| -> Result<Lab> {
+        Ok(Lab {
+            placement,
+            broker,
+            raw: Server::raw(&placement)?,
+            log_dir,
+            scratch: scratch.path().into(),
+            extent,
+            topics: RefCell::default(),
+        })
     };
-    measure(args, &lab, program.as_deref())
+    let beside = match &args.kafka {
+        Some(jars) => {
+            let kafka = Kafka::format(jars, &scratch.path().join("kafka"))?;
+            Some(lab(kafka.start(&placement)?, Some(kafka.data()))?)
+        }
+        None => None,
+    };
+    measure(
+        args,
+        &lab(broker, log_dir)?,
+        beside.as_ref(),
+        program.as_deref(),
+    )
 }
 
-fn measure(args: &RunArgs, lab: &Lab, program: Option<&std::path::Path>) -> Result<usize> {
-    let wanted = |path: Path| args.only.is_empty() || args.only.contains(&path);
+fn measure(
+    args: &RunArgs,
+    lab: &Lab,
+    beside: Option<&Lab>,
+    program: Option<&std::path::Path>,
+) -> Result<usize> {
+    let is_versus = |path: Path| matches!(path, Path::Versus | Path::VersusStart);
+    let wanted = |path: Path| match args.only.is_empty() {
+        true => is_versus(path) == beside.is_some(),
+        false => args.only.contains(&path),
+    };
     let name = if program.is_some() { "ottla" } else { "broker" };
     let sets = if wanted(Path::Consume) {
         consume::data_sets(lab)?
@@ -203,6 +232,10 @@ fn measure(args: &RunArgs, lab: &Lab, program: Option<&std::path::Path>) -> Resu
         cold::Topics::create(lab)?
     } else {
         None
+    };
+    let versus = match beside {
+        Some(kafka) if wanted(Path::Versus) => Some(Versus::prepare(lab, kafka)?),
+        _ => None,
     };
     let mut cases: Vec<Case<'_>> = consume::cases(lab, &sets, name);
     if wanted(Path::Produce) {
@@ -230,6 +263,14 @@ fn measure(args: &RunArgs, lab: &Lab, program: Option<&std::path::Path>) -> Resu
     }
     if wanted(Path::Librdkafka) {
         cases.extend(librdkafka::cases(lab, name)?);
+    }
+    if let Some(versus) = &versus {
+        cases.extend(versus.cases()?);
+    }
+    if let (Some(program), Some(jars)) = (program, &args.kafka)
+        && wanted(Path::VersusStart)
+    {
+        cases.extend(versus::start_up(program, jars, lab));
     }
     if let Some(part) = &args.case {
         cases.retain(|case| case.label.contains(part));

@@ -110,7 +110,7 @@ pub(crate) fn fill(
 
 /// What one case sends.
 #[derive(Clone)]
-struct Load {
+pub(crate) struct Load {
     batch: Bytes,
     partitions: usize,
     connections: usize,
@@ -122,16 +122,19 @@ impl Load {
         let batch = batch::of_size(batch_len, timestamp_ms());
         let batch =
             batch.ok_or_else(|| BenchError::Usage(format!("no batch has {batch_len} bytes")))?;
-        let turns = lab
-            .extent
-            .produced
-            .div_ceil(batch_len * partitions * connections);
-        Ok(Self {
+        Ok(Self::of(lab, batch, partitions, connections))
+    }
+
+    /// `batch`, to each of `partitions` partitions of a new topic, from each of `connections` producers.
+    pub(crate) fn of(lab: &Lab, batch: Bytes, partitions: usize, connections: usize) -> Self {
+        let frame_len = batch.len() * partitions;
+        let turns = lab.extent.produced.div_ceil(frame_len * connections);
+        Self {
             batch,
             partitions,
             connections,
             turns,
-        })
+        }
     }
 
     fn label(&self) -> String {
@@ -147,7 +150,8 @@ impl Load {
         self.batch.len() * self.partitions
     }
 
-    fn with_broker(&self, lab: &Lab) -> Result<Sample> {
+    /// Measures the lab's broker.
+    pub(crate) fn with_broker(&self, lab: &Lab) -> Result<Sample> {
         let topic = next_name(self);
         let mut client = lab.client()?;
         client.create_topic(&topic, self.partitions)?;

@@ -20,6 +20,8 @@ pub(crate) fn tables(outcomes: &[Outcome]) -> String {
         Path::Cold,
         Path::Recovery,
         Path::Librdkafka,
+        Path::Versus,
+        Path::VersusStart,
     ];
     for path in paths {
         let rows: Vec<Vec<String>> = outcomes
@@ -122,11 +124,29 @@ fn heading(path: Path) -> (&'static str, Vec<&'static str>) {
                 "",
             ],
         ),
-        Path::Startup | Path::Recovery => (
-            if path == Path::Startup {
-                "START-UP AND IDLE MEMORY"
-            } else {
-                "START ON A USED DIRECTORY (until every partition answers, nothing pinned)"
+        Path::Versus => (
+            "BESIDE APACHE KAFKA (64 KiB of records to or from each partition in a request, acks=1)",
+            vec![
+                "case",
+                "side",
+                "CPU s/GiB",
+                "x first",
+                "(min-max)",
+                "MB/s",
+                "p50 us",
+                "p99 us",
+                "RSS MiB",
+                "target",
+                "",
+            ],
+        ),
+        Path::Startup | Path::Recovery | Path::VersusStart => (
+            match path {
+                Path::Startup => "START-UP AND IDLE MEMORY",
+                Path::Recovery => {
+                    "START ON A USED DIRECTORY (until every partition answers, nothing pinned)"
+                }
+                _ => "START-UP AND IDLE MEMORY BESIDE APACHE KAFKA",
             },
             vec![
                 "case",
@@ -212,6 +232,19 @@ fn figures(outcome: &Outcome, side: usize, samples: &[Sample]) -> Vec<String> {
                 format!("{:.0}", figure(Metric::Throughput)),
             ]
         }
+        Path::Versus => {
+            let times = ratios(first, samples, Metric::CpuPerGib);
+            let compared = |text: String| if side == 0 { String::new() } else { text };
+            vec![
+                format!("{:.3}", figure(Metric::CpuPerGib)),
+                compared(format!("{:.2}", median(times.iter().copied()))),
+                compared(range(&times)),
+                format!("{:.0}", figure(Metric::Throughput)),
+                format!("{:.0}", figure(Metric::P50)),
+                format!("{:.0}", figure(Metric::P99)),
+                format!("{:.0}", figure(Metric::Rss)),
+            ]
+        }
         Path::Durability => [
             Metric::P50,
             Metric::P99,
@@ -239,7 +272,7 @@ fn figures(outcome: &Outcome, side: usize, samples: &[Sample]) -> Vec<String> {
         ]
         .map(|metric| format!("{:.1}", figure(metric)))
         .into(),
-        Path::Startup | Path::Groups | Path::Recovery => [
+        Path::Startup | Path::Groups | Path::Recovery | Path::VersusStart => [
             Metric::Millis,
             Metric::CpuPerRequest,
             Metric::Rss,

@@ -16,7 +16,7 @@ use crate::clock::{CpuClock, now};
 use crate::error::{BenchError, Doing, Result};
 
 /// A broker that does not answer within this time is given up.
-const START_TIMEOUT: Duration = Duration::from_secs(30);
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// A broker that does not end within this time after SIGTERM is killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(120);
 /// Time between two looks at a server that is starting; bounds the error of the start-up time.
@@ -58,8 +58,6 @@ impl Server {
     /// The broker `program` on an empty or used data directory `data`, ready when it has answered ApiVersions.
     pub(crate) fn broker(program: &Path, data: &Path, placement: &Placement) -> Result<Self> {
         let address = free_address()?;
-        let output = data.with_extension("output");
-        let file = File::create(&output).doing(format!("creating {}", output.display()))?;
         let mut command = Command::new(program);
         command.arg("serve");
         for property in [
@@ -71,14 +69,26 @@ impl Server {
         ] {
             command.arg("--override").arg(property);
         }
+        Self::spawn(command, address, &data.with_extension("output"), placement)
+    }
+
+    /// `command`, which makes a broker listen on `address`, ready when it has answered ApiVersions. What it prints goes to
+    /// `output`.
+    pub(crate) fn spawn(
+        mut command: Command,
+        address: SocketAddr,
+        output: &Path,
+        placement: &Placement,
+    ) -> Result<Self> {
+        let file = File::create(output).doing(format!("creating {}", output.display()))?;
         command.stdin(Stdio::null());
         command
             .stdout(file.try_clone().doing("sharing the output file")?)
             .stderr(file);
-        let doing = format!("starting {}", program.display());
+        let doing = format!("starting {}", command.get_program().display());
         let child = placement.as_server(|| command.spawn().doing(doing))?;
         let mut server = Self::started(child, address)?;
-        server.await_answer(&output)?;
+        server.await_answer(output)?;
         Ok(server)
     }
 
@@ -193,7 +203,8 @@ pub(crate) fn find_broker(named: Option<PathBuf>) -> Result<PathBuf> {
     })
 }
 
-fn free_address() -> Result<SocketAddr> {
+/// An address of loopback that nobody listens on.
+pub(crate) fn free_address() -> Result<SocketAddr> {
     let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).doing("finding a free port")?;
     probe.local_addr().doing("finding a free port")
 }

@@ -118,7 +118,8 @@ fn half_sent() -> Vec<u8> {
     start
 }
 
-fn settled(server: &Server, wall: Duration) -> Result<Sample> {
+/// A sample of a server that has just started, once its memory has settled.
+pub(crate) fn settled(server: &Server, wall: Duration) -> Result<Sample> {
     std::thread::sleep(SETTLE);
     let (rss, rss_anonymous) = server.resident()?;
     Ok(Sample {
