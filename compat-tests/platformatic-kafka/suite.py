@@ -16,8 +16,10 @@ def program(file):
     return command
 
 
-# Its static members leave the group when they close, so that a restart is a rebalance.
+# Its static members leave the group when they close, so that a restart is a rebalance. The group is not quick: a
+# member commits each record, and on a busy machine falls behind the traffic (seen with Apache Kafka, which did not
+# finish the story in time); and a commit that a rebalance refused is sent again as one of the new generation.
 SUITES = [
     ProgramSuite("platformatic-kafka", "2.12.1", program("client.js"), MORE_CASES),
-    group_suite("platformatic-kafka-group", "2.12.1", program("member.js"), static=False),
+    group_suite("platformatic-kafka-group", "2.12.1", program("member.js"), quick=False, static=False),
 ]
