@@ -6,47 +6,47 @@ config_keys! {
     /// Consumer, share and streams groups, and where committed offsets are kept.
     pub struct GroupSettings, keys KEYS {
         /// How long an empty classic group waits for more members before its first rebalance, ms.
-        group_initial_rebalance_delay_ms: i32, "group.initial.rebalance.delay.ms" = 3000, ReadOnly, Any, NoEffect;
+        group_initial_rebalance_delay_ms: i32, "group.initial.rebalance.delay.ms" = 3000, ReadOnly, Any, Applied;
         /// Shortest session timeout a classic member may ask for, ms.
-        group_min_session_timeout_ms: i32, "group.min.session.timeout.ms" = 6000, ReadOnly, Any, NoEffect;
+        group_min_session_timeout_ms: i32, "group.min.session.timeout.ms" = 6000, ReadOnly, Any, Applied;
         /// Longest session timeout a classic member may ask for, ms.
-        group_max_session_timeout_ms: i32, "group.max.session.timeout.ms" = 1800000, ReadOnly, Any, NoEffect;
+        group_max_session_timeout_ms: i32, "group.max.session.timeout.ms" = 1800000, ReadOnly, Any, Applied;
         /// Members a classic group may have.
-        group_max_size: i32, "group.max.size" = 2147483647, ReadOnly, AtLeast(1), NoEffect;
+        group_max_size: i32, "group.max.size" = 2147483647, ReadOnly, AtLeast(1), Applied;
         /// Group protocols that are served.
         group_coordinator_rebalance_protocols: Vec<String>, "group.coordinator.rebalance.protocols" = "classic,consumer,streams", ReadOnly, EachOf(&["consumer", "classic", "share", "streams"]), NoEffect;
         /// How long coordinator writes are gathered before they are appended, ms.
         group_coordinator_append_linger_ms: i32, "group.coordinator.append.linger.ms" = "-1", ReadOnly, AtLeast(-1), NoEffect;
         /// Session timeout of members of consumer groups (KIP-848), ms.
-        group_consumer_session_timeout_ms: i32, "group.consumer.session.timeout.ms" = 45000, ReadOnly, AtLeast(1), NoEffect;
+        group_consumer_session_timeout_ms: i32, "group.consumer.session.timeout.ms" = 45000, ReadOnly, AtLeast(1), Applied;
         /// Smallest value a group may set for its session timeout, ms.
-        group_consumer_min_session_timeout_ms: i32, "group.consumer.min.session.timeout.ms" = 45000, ReadOnly, AtLeast(1), NoEffect;
+        group_consumer_min_session_timeout_ms: i32, "group.consumer.min.session.timeout.ms" = 45000, ReadOnly, AtLeast(1), Applied;
         /// Largest value a group may set for its session timeout, ms.
-        group_consumer_max_session_timeout_ms: i32, "group.consumer.max.session.timeout.ms" = 60000, ReadOnly, AtLeast(1), NoEffect;
+        group_consumer_max_session_timeout_ms: i32, "group.consumer.max.session.timeout.ms" = 60000, ReadOnly, AtLeast(1), Applied;
         /// Heartbeat interval given to members of consumer groups, ms.
-        group_consumer_heartbeat_interval_ms: i32, "group.consumer.heartbeat.interval.ms" = 5000, ReadOnly, AtLeast(1), NoEffect;
+        group_consumer_heartbeat_interval_ms: i32, "group.consumer.heartbeat.interval.ms" = 5000, ReadOnly, AtLeast(1), Applied;
         /// Smallest value a group may set for its heartbeat interval, ms.
-        group_consumer_min_heartbeat_interval_ms: i32, "group.consumer.min.heartbeat.interval.ms" = 5000, ReadOnly, AtLeast(1), NoEffect;
+        group_consumer_min_heartbeat_interval_ms: i32, "group.consumer.min.heartbeat.interval.ms" = 5000, ReadOnly, AtLeast(1), Applied;
         /// Largest value a group may set for its heartbeat interval, ms.
-        group_consumer_max_heartbeat_interval_ms: i32, "group.consumer.max.heartbeat.interval.ms" = 15000, ReadOnly, AtLeast(1), NoEffect;
+        group_consumer_max_heartbeat_interval_ms: i32, "group.consumer.max.heartbeat.interval.ms" = 15000, ReadOnly, AtLeast(1), Applied;
         /// Members a consumer group may have.
-        group_consumer_max_size: i32, "group.consumer.max.size" = 2147483647, ReadOnly, AtLeast(1), NoEffect;
+        group_consumer_max_size: i32, "group.consumer.max.size" = 2147483647, ReadOnly, AtLeast(1), Applied;
         /// Server-side assignors, the first is the default.
         group_consumer_assignors: Vec<String>, "group.consumer.assignors" = "uniform,range", ReadOnly, Any, NoEffect;
         /// Which way a group may move between the classic and the consumer protocol.
-        group_consumer_migration_policy: String, "group.consumer.migration.policy" = "bidirectional", ReadOnly, OneOfIgnoreCase(&["DISABLED", "DOWNGRADE", "UPGRADE", "BIDIRECTIONAL"]), NoEffect;
+        group_consumer_migration_policy: String, "group.consumer.migration.policy" = "bidirectional", ReadOnly, OneOfIgnoreCase(&["DISABLED", "DOWNGRADE", "UPGRADE", "BIDIRECTIONAL"]), Applied;
         /// Partitions of __consumer_offsets; not to be changed once it exists.
-        offsets_topic_num_partitions: i32, "offsets.topic.num.partitions" = 50, ReadOnly, AtLeast(1), NoEffect;
+        offsets_topic_num_partitions: i32, "offsets.topic.num.partitions" = 50, ReadOnly, AtLeast(1), Applied;
         /// Replicas of __consumer_offsets; never more than there are brokers.
-        offsets_topic_replication_factor: i16, "offsets.topic.replication.factor" = 3, ReadOnly, AtLeast(1), NoEffect;
+        offsets_topic_replication_factor: i16, "offsets.topic.replication.factor" = 3, ReadOnly, AtLeast(1), Applied;
         /// Segment size of __consumer_offsets, bytes.
-        offsets_topic_segment_bytes: i32, "offsets.topic.segment.bytes" = 104857600, ReadOnly, AtLeast(1), NoEffect;
+        offsets_topic_segment_bytes: i32, "offsets.topic.segment.bytes" = 104857600, ReadOnly, AtLeast(1), Applied;
         /// How long offsets of an empty group are kept, minutes.
-        offsets_retention_minutes: i32, "offsets.retention.minutes" = 10080, ReadOnly, AtLeast(1), NoEffect;
+        offsets_retention_minutes: i32, "offsets.retention.minutes" = 10080, ReadOnly, AtLeast(1), Applied;
         /// How often expired offsets are looked for, ms.
-        offsets_retention_check_interval_ms: i64, "offsets.retention.check.interval.ms" = 600000, ReadOnly, AtLeast(1), NoEffect;
+        offsets_retention_check_interval_ms: i64, "offsets.retention.check.interval.ms" = 600000, ReadOnly, AtLeast(1), Applied;
         /// Largest metadata string a client may store with an offset, bytes.
-        offset_metadata_max_bytes: i32, "offset.metadata.max.bytes" = 4096, ReadOnly, Any, NoEffect;
+        offset_metadata_max_bytes: i32, "offset.metadata.max.bytes" = 4096, ReadOnly, Any, Applied;
         /// How long an offset commit may wait for replication, ms.
         offsets_commit_timeout_ms: i32, "offsets.commit.timeout.ms" = 5000, ReadOnly, AtLeast(1), NoEffect;
     }
