@@ -7,6 +7,7 @@ group's last commit, under the other broker.
 """
 
 import hashlib
+import subprocess
 import time
 from dataclasses import dataclass
 
@@ -172,6 +173,7 @@ def check_producer(connection, producer, known_ids):
 def exchange(context, first, second):
     """Five turns on one directory: first, second, first, second, first."""
     second.data = first.data
+    ours = second if isinstance(first, ApacheKafka) else first
     producer, before, known_ids = None, None, set()
     groups = [Group(context.topic("classic"), "classic"), Group(context.topic("static"), "classic", "one"),
               Group(context.topic("modern"), "consumer")]
@@ -195,6 +197,13 @@ def exchange(context, first, second):
             context.note(broker.tail())
             raise
         broker.stop()
+        verify(ours, f"turn {turn}, {broker.name}")
+
+
+def verify(ours, where):
+    """Nothing in the directory is wrong by `ottla log verify`, whoever wrote it."""
+    checked = subprocess.run([ours.binary, "log", "verify", ours.data], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0 and ": 0 errors, " in checked.stdout, f"{where}: {checked.stdout[-500:]}"
 
 
 def both(context):
