@@ -7,7 +7,7 @@ from . import wire
 
 # Fields that two right brokers fill differently; only whether they are there is compared.
 IDENTITIES = {"topic_id", "cluster_id", "producer_id", "session_id", "timestamp", "log_append_time_ms", "error_message", "message",
-              "log_dir", "total_bytes", "usable_bytes", "transaction_start_time_ms"}
+              "member_id", "leader", "log_dir", "total_bytes", "usable_bytes", "transaction_start_time_ms"}
 IGNORED = {"throttle_time_ms", "host", "port"}
 SILENCE_S = 5
 # What tells the elements of a list apart.

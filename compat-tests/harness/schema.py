@@ -2,7 +2,7 @@
 
 A layout is a list of fields `(name, type)` or `(name, type, first_version)` or
 `(name, type, first_version, last_version)`; a type is a primitive's name, or a list of fields for an
-array of structures. Values are plain Python: dict, list, str, bytes, int, None. Facts come from the
+array of structures, or `struct(...)` or `nullable(...)` for one structure. Values are plain Python: dict, list, str, bytes, int, None. Facts come from the
 message definitions of Apache Kafka 4.1.
 """
 
@@ -20,6 +20,22 @@ class Api:
     flexible: int
     request: list
     response: list
+
+
+@dataclass(frozen=True)
+class Structure:
+    """One structure within another, which may be null."""
+
+    layout: list
+    is_nullable: bool
+
+
+def struct(*layout):
+    return Structure(list(layout), False)
+
+
+def nullable(*layout):
+    return Structure(list(layout), True)
 
 
 PRODUCE = Api("Produce", 0, 9, [
@@ -131,6 +147,10 @@ OFFSET_COMMIT = Api("OffsetCommit", 8, 8, [
 OFFSET_FETCH = Api("OffsetFetch", 9, 6, [
     ("group_id", "string", 0, 7),
     ("topics", [("name", "string"), ("partition_indexes", "int32_array")], 0, 7),
+    ("groups", [
+        ("group_id", "string"), ("member_id", "nullable_string", 9), ("member_epoch", "int32", 9),
+        ("topics", [("name", "string"), ("partition_indexes", "int32_array")]),
+    ], 8),
     ("require_stable", "bool", 7),
 ], [
     ("throttle_time_ms", "int32", 3),
@@ -142,6 +162,17 @@ OFFSET_FETCH = Api("OffsetFetch", 9, 6, [
         ]),
     ], 0, 7),
     ("error_code", "int16", 2, 7),
+    ("groups", [
+        ("group_id", "string"),
+        ("topics", [
+            ("name", "string"),
+            ("partitions", [
+                ("partition_index", "int32"), ("committed_offset", "int64"), ("committed_leader_epoch", "int32"),
+                ("metadata", "nullable_string"), ("error_code", "int16"),
+            ]),
+        ]),
+        ("error_code", "int16"),
+    ], 8),
 ])
 
 FIND_COORDINATOR = Api("FindCoordinator", 10, 3, [
@@ -153,6 +184,103 @@ FIND_COORDINATOR = Api("FindCoordinator", 10, 3, [
         ("key", "string"), ("node_id", "int32"), ("host", "string"), ("port", "int32"),
         ("error_code", "int16"), ("error_message", "nullable_string"),
     ], 4),
+])
+
+JOIN_GROUP = Api("JoinGroup", 11, 6, [
+    ("group_id", "string"), ("session_timeout_ms", "int32"), ("rebalance_timeout_ms", "int32", 1), ("member_id", "string"),
+    ("group_instance_id", "nullable_string", 5), ("protocol_type", "string"),
+    ("protocols", [("name", "string"), ("metadata", "bytes")]), ("reason", "nullable_string", 8),
+], [
+    ("throttle_time_ms", "int32", 2), ("error_code", "int16"), ("generation_id", "int32"),
+    ("protocol_type", "nullable_string", 7), ("protocol_name", "nullable_string"), ("leader", "string"),
+    ("skip_assignment", "bool", 9), ("member_id", "string"),
+    ("members", [("member_id", "string"), ("group_instance_id", "nullable_string", 5), ("metadata", "bytes")]),
+])
+
+SYNC_GROUP = Api("SyncGroup", 14, 4, [
+    ("group_id", "string"), ("generation_id", "int32"), ("member_id", "string"), ("group_instance_id", "nullable_string", 3),
+    ("protocol_type", "nullable_string", 5), ("protocol_name", "nullable_string", 5),
+    ("assignments", [("member_id", "string"), ("assignment", "bytes")]),
+], [
+    ("throttle_time_ms", "int32", 1), ("error_code", "int16"),
+    ("protocol_type", "nullable_string", 5), ("protocol_name", "nullable_string", 5), ("assignment", "bytes"),
+])
+
+HEARTBEAT = Api("Heartbeat", 12, 4, [
+    ("group_id", "string"), ("generation_id", "int32"), ("member_id", "string"), ("group_instance_id", "nullable_string", 3),
+], [("throttle_time_ms", "int32", 1), ("error_code", "int16")])
+
+LEAVE_GROUP = Api("LeaveGroup", 13, 4, [
+    ("group_id", "string"), ("member_id", "string", 0, 2),
+    ("members", [("member_id", "string"), ("group_instance_id", "nullable_string"), ("reason", "nullable_string", 5)], 3),
+], [
+    ("throttle_time_ms", "int32", 1), ("error_code", "int16"),
+    ("members", [("member_id", "string"), ("group_instance_id", "nullable_string"), ("error_code", "int16")], 3),
+])
+
+DESCRIBE_GROUPS = Api("DescribeGroups", 15, 5, [
+    ("groups", "string_array"), ("include_authorized_operations", "bool", 3),
+], [
+    ("throttle_time_ms", "int32", 1),
+    ("groups", [
+        ("error_code", "int16"), ("error_message", "nullable_string", 6), ("group_id", "string"), ("group_state", "string"),
+        ("protocol_type", "string"), ("protocol_data", "string"),
+        ("members", [
+            ("member_id", "string"), ("group_instance_id", "nullable_string", 4), ("client_id", "string"),
+            ("client_host", "string"), ("member_metadata", "bytes"), ("member_assignment", "bytes"),
+        ]),
+        ("authorized_operations", "int32", 3),
+    ]),
+])
+
+LIST_GROUPS = Api("ListGroups", 16, 3, [
+    ("states_filter", "string_array", 4), ("types_filter", "string_array", 5),
+], [
+    ("throttle_time_ms", "int32", 1), ("error_code", "int16"),
+    ("groups", [
+        ("group_id", "string"), ("protocol_type", "string"), ("group_state", "string", 4), ("group_type", "string", 5),
+    ]),
+])
+
+DELETE_GROUPS = Api("DeleteGroups", 42, 2, [("groups_names", "string_array")], [
+    ("throttle_time_ms", "int32"), ("results", [("group_id", "string"), ("error_code", "int16")]),
+])
+
+OFFSET_DELETE = Api("OffsetDelete", 47, NEVER, [
+    ("group_id", "string"), ("topics", [("name", "string"), ("partitions", [("partition_index", "int32")])]),
+], [
+    ("error_code", "int16"), ("throttle_time_ms", "int32"),
+    ("topics", [("name", "string"), ("partitions", [("partition_index", "int32"), ("error_code", "int16")])]),
+])
+
+CONSUMER_GROUP_HEARTBEAT = Api("ConsumerGroupHeartbeat", 68, 0, [
+    ("group_id", "string"), ("member_id", "string"), ("member_epoch", "int32"), ("instance_id", "nullable_string"),
+    ("rack_id", "nullable_string"), ("rebalance_timeout_ms", "int32"), ("subscribed_topic_names", "string_array"),
+    ("subscribed_topic_regex", "nullable_string", 1), ("server_assignor", "nullable_string"),
+    ("topic_partitions", [("topic_id", "uuid"), ("partitions", "int32_array")]),
+], [
+    ("throttle_time_ms", "int32"), ("error_code", "int16"), ("error_message", "nullable_string"),
+    ("member_id", "nullable_string"), ("member_epoch", "int32"), ("heartbeat_interval_ms", "int32"),
+    ("assignment", nullable(("topic_partitions", [("topic_id", "uuid"), ("partitions", "int32_array")]))),
+])
+
+MEMBER_PARTITIONS = struct(("topic_partitions", [
+    ("topic_id", "uuid"), ("topic_name", "string"), ("partitions", "int32_array")]))
+CONSUMER_GROUP_DESCRIBE = Api("ConsumerGroupDescribe", 69, 0, [
+    ("group_ids", "string_array"), ("include_authorized_operations", "bool"),
+], [
+    ("throttle_time_ms", "int32"),
+    ("groups", [
+        ("error_code", "int16"), ("error_message", "nullable_string"), ("group_id", "string"), ("group_state", "string"),
+        ("group_epoch", "int32"), ("assignment_epoch", "int32"), ("assignor_name", "string"),
+        ("members", [
+            ("member_id", "string"), ("instance_id", "nullable_string"), ("rack_id", "nullable_string"),
+            ("member_epoch", "int32"), ("client_id", "string"), ("client_host", "string"),
+            ("subscribed_topic_names", "string_array"), ("subscribed_topic_regex", "nullable_string"),
+            ("assignment", MEMBER_PARTITIONS), ("target_assignment", MEMBER_PARTITIONS), ("member_type", "int8", 1),
+        ]),
+        ("authorized_operations", "int32"),
+    ]),
 ])
 
 API_VERSIONS = Api("ApiVersions", 18, 3, [

@@ -57,7 +57,12 @@ class Writer:
             self.out += uvarint(0)
 
     def value(self, kind, value):
-        if isinstance(kind, list):
+        if isinstance(kind, schema.Structure):
+            if kind.is_nullable:
+                self.out += struct.pack(">b", -1 if value is None else 1)
+            if value is not None:
+                self.structure(kind.layout, value)
+        elif isinstance(kind, list):
             self.length(None if value is None else len(value), ">i")
             for item in value or ():
                 self.structure(kind, item)
@@ -119,6 +124,9 @@ class Reader:
         return value
 
     def value(self, kind):
+        if isinstance(kind, schema.Structure):
+            is_null = kind.is_nullable and self.number(">b") < 0
+            return None if is_null else self.structure(kind.layout)
         if isinstance(kind, list):
             count = self.length(">i")
             return None if count is None else [self.structure(kind) for _ in range(count)]
@@ -138,6 +146,8 @@ class Reader:
 
 def default(kind):
     """What a field holds when the caller does not name it."""
+    if isinstance(kind, schema.Structure):
+        return None if kind.is_nullable else {}
     if isinstance(kind, list) or kind.endswith("_array"):
         return []
     return {"string": "", "nullable_string": None, "nullable_bytes": None, "uuid": NO_UUID, "bool": False}.get(kind, 0)

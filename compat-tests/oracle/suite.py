@@ -13,9 +13,9 @@ from harness.suite import Suite
 HERE = Path(__file__).resolve().parent
 SUITE = Suite("oracle", "Apache Kafka 4.1.2")
 SUITES = [SUITE]
-SETTINGS = {"auto.create.topics.enable": "true", "num.partitions": "2"}
+SETTINGS = {"auto.create.topics.enable": "true", "num.partitions": "2", "group.initial.rebalance.delay.ms": "0"}
 SHOWN = 6
-FILES = ["scripts", "group_configs"]
+FILES = ["scripts", "group_configs", "groups"]
 STATE = {}
 
 

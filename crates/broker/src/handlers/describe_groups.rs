@@ -36,18 +36,9 @@ impl Handler for DescribeGroups {
     ) -> DescribeGroupsResponse {
         let ids: Vec<Arc<str>> = request.groups.iter().map(|id| Arc::from(&***id)).collect();
         let mut groups = Vec::with_capacity(ids.len());
-        let (named, empty): (Vec<_>, Vec<_>) = ids.into_iter().partition(|id| !id.is_empty());
-        groups.extend(
-            empty
-                .iter()
-                .map(|id| refused(id, ResponseError::InvalidGroupId)),
-        );
-        let Some(shards) = by_shard(broker, &named) else {
-            groups.extend(
-                named
-                    .iter()
-                    .map(|id| refused(id, ResponseError::NotCoordinator)),
-            );
+        let Some(shards) = by_shard(broker, &ids) else {
+            let refused = |id: &Arc<str>| refused(id, ResponseError::NotCoordinator);
+            groups.extend(ids.iter().map(refused));
             return DescribeGroupsResponse::default().with_groups(groups);
         };
         for (shard, ids) in shards {

@@ -95,7 +95,7 @@ mod tests {
         encodes_in_all_versions(ApiKey::DescribeGroups, &groups);
         let group = ListedGroup::default()
             .with_group_state(text("Stable"))
-            .with_group_type(text("Classic"));
+            .with_group_type(text("classic"));
         let groups = ListGroupsResponse::default().with_groups(vec![group]);
         encodes_in_all_versions(ApiKey::ListGroups, &groups);
     }

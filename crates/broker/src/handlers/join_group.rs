@@ -39,6 +39,7 @@ impl Handler for JoinGroup {
             JoinGroupResponse::default()
                 .with_error_code(error.code())
                 .with_member_id(member_id)
+                .with_protocol_name(None)
         });
         if version < 7 && response.protocol_name.is_none() {
             response.protocol_name = Some(Default::default());

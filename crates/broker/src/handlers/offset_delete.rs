@@ -1,5 +1,6 @@
 //! OffsetDelete, version 0: delete committed offsets of topics that a group no longer consumes (KIP-496).
 
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use ottla_protocol::ResponseError;
@@ -7,7 +8,7 @@ use ottla_protocol::ids::PartitionIndex;
 use ottla_protocol::messages::offset_delete_response::{
     OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
 };
-use ottla_protocol::messages::{OffsetDeleteRequest, OffsetDeleteResponse};
+use ottla_protocol::messages::{OffsetDeleteRequest, OffsetDeleteResponse, TopicName};
 
 use super::Handler;
 use super::group_request::ask;
@@ -41,9 +42,26 @@ impl Handler for OffsetDelete {
             .await
             .unwrap_or_else(|error| OffsetDeleteResponse::default().with_error_code(error.code()));
         if response.error_code == 0 {
-            response.topics.extend(unknown);
+            merge(&mut response.topics, unknown);
         }
         response
+    }
+}
+
+/// Each topic stands once in the answer.
+fn merge(topics: &mut Vec<OffsetDeleteResponseTopic>, others: Vec<OffsetDeleteResponseTopic>) {
+    let mut places: HashMap<TopicName, usize> = HashMap::new();
+    for (place, topic) in topics.iter().enumerate() {
+        places.insert(topic.name.clone(), place);
+    }
+    for other in others {
+        match places.get(&other.name) {
+            Some(place) => topics[*place].partitions.extend(other.partitions),
+            None => {
+                places.insert(other.name.clone(), topics.len());
+                topics.push(other);
+            }
+        }
     }
 }
 

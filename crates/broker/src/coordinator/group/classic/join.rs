@@ -25,6 +25,7 @@ pub(in crate::coordinator::group) fn refusal(
     JoinGroupResponse::default()
         .with_error_code(error.code())
         .with_member_id(text(member_id))
+        .with_protocol_name(None)
 }
 
 impl ClassicGroup {
@@ -173,7 +174,7 @@ impl ClassicGroup {
     ) {
         let id = &*request.member_id;
         if let Err(error) = self.check_member(id, request.group_instance_id.as_deref()) {
-            core.reply(reply_to, refusal(id, error).with_protocol_name(None));
+            core.reply(reply_to, refusal(id, error));
             return;
         }
         let unchanged = self
@@ -275,7 +276,7 @@ impl ClassicGroup {
     fn fence(&self, core: &mut Core, member: &mut Member) {
         let error = ResponseError::FencedInstanceId;
         if let Some(to) = member.awaiting_join.take() {
-            core.reply(to, refusal(&member.id, error).with_protocol_name(None));
+            core.reply(to, refusal(&member.id, error));
         }
         if let Some(to) = member.awaiting_sync.take() {
             core.reply(

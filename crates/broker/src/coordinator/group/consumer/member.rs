@@ -165,7 +165,7 @@ impl Member {
             .with_client_id(text(&self.client_id))
             .with_client_host(text(&self.client_host))
             .with_subscribed_topic_names(names.collect())
-            .with_subscribed_topic_regex(optional_text(self.regex.as_ref()))
+            .with_subscribed_topic_regex(Some(text(self.regex.as_deref().unwrap_or_default())))
             .with_assignment(describe_assignment(&self.assigned, topics))
             .with_target_assignment(describe_assignment(target.unwrap_or(&empty), topics))
             .with_member_type(if self.classic.is_some() { 0 } else { 1 })

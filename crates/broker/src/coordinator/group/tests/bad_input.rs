@@ -6,7 +6,6 @@ use crate::coordinator::group::message::{GroupRequest, GroupResponse};
 use ottla_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use ottla_protocol::messages::{ListGroupsRequest, OffsetDeleteRequest};
 
-/// The top-level code of an answer, or that of its first part.
 /// The error of the first thing the response is about.
 pub(super) fn code(response: &GroupResponse) -> i16 {
     match response {
@@ -342,7 +341,7 @@ fn lists_are_filtered() {
             })
             .collect()
     };
-    let all = ["alone  Empty Classic", "g consumer Stable Classic"];
+    let all = ["alone  Empty classic", "g consumer Stable classic"];
     assert_eq!(list(&mut h, &[], &[]), all);
     assert_eq!(list(&mut h, &["stable"], &[]), all[1..]);
     assert_eq!(list(&mut h, &["EMPTY", "Dead"], &["classic"]), all[..1]);
