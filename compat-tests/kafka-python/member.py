@@ -32,6 +32,8 @@ consumer = KafkaConsumer(
     session_timeout_ms=int(os.environ["MEMBER_SESSION_MS"]), heartbeat_interval_ms=int(os.environ["MEMBER_HEARTBEAT_MS"]),
     auto_offset_reset="earliest", enable_auto_commit=False, reconnect_backoff_max_ms=200,
     **static)
+# Version 3 loses a subscription that is made before its first metadata request is answered.
+consumer.topics()
 consumer.subscribe([os.environ["MEMBER_TOPIC"]], listener=Teller())
 while running:
     found = consumer.poll(timeout_ms=100)
