@@ -31,7 +31,6 @@ mod log;
 mod network;
 mod node;
 mod ottla;
-pub mod properties;
 pub mod providers;
 mod quorum;
 mod quota;

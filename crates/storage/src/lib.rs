@@ -28,6 +28,7 @@ mod offset_index;
 pub mod partition_metadata;
 mod producer_append;
 pub mod producer_state;
+pub mod properties;
 pub mod read;
 mod recovery;
 pub mod retention;

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use ottla_protocol::ids::BrokerId;
 use uuid::Uuid;
 
+use crate::properties::{self, MalformedEscape, Property};
 use crate::uuid_text;
 
 /// Name of the file.
@@ -42,13 +43,16 @@ pub enum MetaPropertiesError {
         /// Its value.
         value: String,
     },
+    /// The file is no properties file.
+    #[error(transparent)]
+    Escape(#[from] MalformedEscape),
 }
 
 impl MetaProperties {
     /// The text of the file.
     pub fn format(&self) -> String {
         let mut text = String::from("#\n");
-        let mut put = |key, value: &str| text.push_str(&format!("{key}={value}\n"));
+        let mut put = |key, value: &str| text.push_str(&properties::format(key, value));
         put("cluster.id", &self.cluster_id);
         if let Some(id) = self.directory_id {
             put("directory.id", &uuid_text::format(id));
@@ -60,7 +64,9 @@ impl MetaProperties {
 
     /// Read the text of the file. Properties that are not known are passed over.
     pub fn parse(text: &str) -> Result<Self, MetaPropertiesError> {
-        let properties = parse_properties(text);
+        let entry = |property: Property| (property.key, property.value);
+        let properties = properties::parse(text.as_bytes())?.into_iter().map(entry);
+        let properties = properties.collect::<BTreeMap<_, _>>();
         let get = |key| properties.get(key).ok_or(MetaPropertiesError::Missing(key));
         let bad = |key, value: &str| MetaPropertiesError::Value {
             key,
@@ -82,16 +88,6 @@ impl MetaProperties {
     }
 }
 
-/// The lines `key=value` of a Java properties file, as far as such files are written here: without continued lines.
-fn parse_properties(text: &str) -> BTreeMap<&str, String> {
-    let lines = text.lines().map(str::trim);
-    lines
-        .filter(|line| !line.starts_with(['#', '!']))
-        .filter_map(|line| line.split_once(['=', ':']))
-        .map(|(key, value)| (key.trim(), value.trim().replace('\\', "")))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,6 +103,18 @@ mod tests {
     }
 
     #[test]
+    fn a_cluster_id_is_kept_to_the_last_blank() {
+        for id in [" x ", "\u{1d54a} ", "a=b:c", "#x", "\\", "a\n b\t"] {
+            let meta = MetaProperties {
+                cluster_id: id.to_owned(),
+                node_id: BrokerId(1),
+                directory_id: None,
+            };
+            assert_eq!(MetaProperties::parse(&meta.format()), Ok(meta));
+        }
+    }
+
+    #[test]
     fn kafkas_file_is_read() {
         let text =
             "#\n#Sat Nov 21 05:00:00 UTC 2026\ncluster.id=abc\nversion=1\nnode.id=3\nother=x\n";
@@ -118,6 +126,7 @@ mod tests {
             "version=0\nbroker.id=1\ncluster.id=a\n",
             "version=1\nnode.id=x\ncluster.id=a\n",
             "version=1\nnode.id=1\ncluster.id=a\ndirectory.id=short\n",
+            "version=1\nnode.id=1\ncluster.id=\\u12\n",
         ] {
             assert!(MetaProperties::parse(broken).is_err(), "{broken:?}");
         }

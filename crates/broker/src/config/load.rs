@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use ottla_storage::properties;
+
 use super::key::Class;
 use super::providers::{self, Lookup};
 use super::removed::removed;
 use super::report::{Finding, Report, Verdict};
 use super::value::Value;
-use super::{BrokerConfig, ConfigError, KEYS, Origin, Setting, environment, key, properties};
+use super::{BrokerConfig, ConfigError, KEYS, Origin, Setting, environment, key};
 
 /// What a configuration is made of.
 pub struct Input<'a> {

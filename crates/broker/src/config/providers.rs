@@ -5,7 +5,7 @@
 use std::io;
 use std::path::Path;
 
-use super::properties;
+use ottla_storage::properties;
 
 /// Where the providers look.
 pub struct Lookup<'a> {

@@ -1,4 +1,4 @@
-//! The Java `.properties` format, as `java.util.Properties.load` reads it.
+//! The Java `.properties` format, as `java.util.Properties.load` reads it and `store` writes it.
 //!
 //! Lines are `key=value`, `key:value` or `key value`; `#` and `!` begin comments; a line that ends in an odd number of
 //! backslashes goes on in the next one; `\t \n \r \f \uXXXX` are escapes and any other escaped character is itself.
@@ -34,6 +34,33 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Property>, MalformedEscape> {
     logical_lines(&text)
         .map(|(line, text)| property(line, &text))
         .collect()
+}
+
+/// The line of an entry, with what `java.util.Properties.store` escapes.
+pub fn format(key: &str, value: &str) -> String {
+    format!("{}={}\n", escape(key, true), escape(value, false))
+}
+
+/// A blank of a value has a meaning only where it would otherwise be passed over: at its beginning.
+fn escape(text: &str, every_blank: bool) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for (index, character) in text.chars().enumerate() {
+        match character {
+            '\t' => escaped.push_str("\\t"),
+            '\n' => escaped.push_str("\\n"),
+            '\r' => escaped.push_str("\\r"),
+            '\u{c}' => escaped.push_str("\\f"),
+            '\\' | '=' | ':' | '#' | '!' => escaped.extend(['\\', character]),
+            ' ' if index == 0 || every_blank => escaped.push_str("\\ "),
+            ' '..='~' => escaped.push(character),
+            _ => {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    escaped.push_str(&format!("\\u{unit:04X}"));
+                }
+            }
+        }
+    }
+    escaped
 }
 
 /// Joins continued lines and drops blank ones and comments.
@@ -191,6 +218,27 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn writes_what_java_writes() {
+        for (key, value, line) in [
+            ("a", "b", "a=b\n"),
+            ("a b", " c d ", "a\\ b=\\ c d \n"),
+            ("a=", "b:#!\\", "a\\==b\\:\\#\\!\\\\\n"),
+            ("a", "\t\n\r\u{c}\u{1}", "a=\\t\\n\\r\\f\\u0001\n"),
+            ("a", "\u{e9}\u{1f600}", "a=\\u00E9\\uD83D\\uDE00\n"),
+        ] {
+            assert_eq!(format(key, value), line);
+        }
+    }
+
+    #[test]
+    fn any_entry_goes_out_and_in() {
+        proptest::proptest!(|(key: String, value: String)| {
+            let read = pairs(format(&key, &value).as_bytes());
+            proptest::prop_assert_eq!(read, [(1, key, value)]);
+        });
     }
 
     #[test]
