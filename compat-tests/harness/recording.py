@@ -3,11 +3,12 @@
 import hashlib
 import struct
 
-from . import wire
+from . import schema, session, wire
 
 # Fields that two right brokers fill differently; only whether they are there is compared.
 IDENTITIES = {"topic_id", "cluster_id", "producer_id", "session_id", "timestamp", "log_append_time_ms", "error_message", "message",
-              "member_id", "leader", "log_dir", "total_bytes", "usable_bytes", "transaction_start_time_ms"}
+              "member_id", "leader", "log_dir", "total_bytes", "usable_bytes", "transaction_start_time_ms",
+              "last_timestamp", "last_fetch_timestamp", "last_caught_up_timestamp", "finalized_features_epoch", "replica_directory_id"}
 IGNORED = {"throttle_time_ms", "host", "port"}
 SILENCE_S = 5
 # What tells the elements of a list apart.
@@ -20,18 +21,43 @@ class Recorder:
     def __init__(self, bootstrap, prefix, now_ms):
         self.bootstrap, self.prefix, self.now_ms = bootstrap, prefix, now_ms
         self.connection = wire.Connection(bootstrap, SILENCE_S)
-        self.answers, self.messages = {}, {}
+        self.answers, self.messages, self.asked = {}, {}, {}
+        self.announced = None
 
     def name(self, text):
         """A topic name of this play."""
         return f"{self.prefix}-{text}"
 
-    def call(self, label, api, version, body):
-        """Sends a request and records the answer; a closed connection is an answer too."""
+    def create(self, name, **what):
+        """A topic that the script needs; not part of what is compared."""
+        session.create_topic(self.connection, self.name(name), **what)
+        return self.name(name)
+
+    def serves(self, api, version):
+        """Whether the broker announces this version."""
+        if self.announced is None:
+            ranges = self.connection.call(schema.API_VERSIONS, 0, {})["api_keys"]
+            self.announced = {one["api_key"]: range(one["min_version"], one["max_version"] + 1) for one in ranges}
+        return version in self.announced.get(api.key, ())
+
+    def versions(self):
+        """`(api key, version, whether there was an answer that decodes)` for every recorded call."""
+        return {(key, version, isinstance(self.answers[label], dict)) for label, (key, version) in self.asked.items()}
+
+    def call(self, label, api, version, body, answered_in=None, instead=None):
+        """Sends a request and records the answer; a closed connection is an answer too.
+
+        `answered_in`: the version of the answer, where it is another. `instead`: what a broker is asked that does not
+        announce the version, so that one with fewer can judge one with more.
+        """
         label = f"{api.name} v{version}, {label}"
         assert label not in self.answers, f"two steps are called {label!r}"
+        self.asked[label] = (api.key, version)
+        if instead is not None and not self.serves(api, version):
+            version = instead
         try:
-            answer = self.connection.call(api, version, body)
+            sent = self.connection.send(api, version, body)
+            answer = self.connection.receive(api, version if answered_in is None else answered_in, sent)
         except (wire.Closed, TimeoutError) as ending:
             self.close()
             self.connection = wire.Connection(self.bootstrap, SILENCE_S)
@@ -60,16 +86,29 @@ def normal(value, name=""):
 
 
 def whole_batches(records):
-    """`(base offset, bytes, digest)` of each whole batch: a limit may cut the last one, which clients drop."""
+    """`base offset: bytes, digest` of each whole batch: a limit may cut the last one, which clients drop."""
     found, at = [], 0
     while at + 12 <= len(records):
         base, size = struct.unpack_from(">qi", records, at)
         end = at + 12 + size
         if end > len(records):
             break
-        found.append(f"{base}: {end - at} bytes {hashlib.sha256(records[at:end]).hexdigest()[:8]}")
+        found.append(f"{base}: {end - at} bytes {hashlib.sha256(comparable(records[at:end])).hexdigest()[:8]}")
         at = end
     return found
+
+
+def comparable(batch):
+    """A batch without what the broker chose: a transactional producer's id, a marker's time, the CRC over them."""
+    attributes, = struct.unpack_from(">h", batch, 21)
+    is_transactional, is_control = attributes & 0x10, attributes & 0x20
+    out = bytearray(batch)
+    if is_transactional:
+        out[17:21] = bytes(4)
+        out[43:51] = bytes(8)
+    if is_control:
+        out[27:43] = bytes(16)
+    return bytes(out)
 
 
 def order(item):

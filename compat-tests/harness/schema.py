@@ -2,7 +2,7 @@
 
 A layout is a list of fields `(name, type)` or `(name, type, first_version)` or
 `(name, type, first_version, last_version)`; a type is a primitive's name, or a list of fields for an
-array of structures, or `struct(...)` or `nullable(...)` for one structure. Values are plain Python: dict, list, str, bytes, int, None. Facts come from the
+array of structures, or `struct(...)` or `nullable(...)` for one structure, or `Tagged(...)`. Values are plain Python: dict, list, str, bytes, int, None. Facts come from the
 message definitions of Apache Kafka 4.1.
 """
 
@@ -30,6 +30,14 @@ class Structure:
     is_nullable: bool
 
 
+@dataclass(frozen=True)
+class Tagged:
+    """A field that is there only if it holds something, after the others of its structure (KIP-482)."""
+
+    tag: int
+    kind: object
+
+
 def struct(*layout):
     return Structure(list(layout), False)
 
@@ -37,6 +45,9 @@ def struct(*layout):
 def nullable(*layout):
     return Structure(list(layout), True)
 
+
+_LEADER = struct(("leader_id", "int32"), ("leader_epoch", "int32"))
+_ENDPOINTS = [("node_id", "int32"), ("host", "string"), ("port", "int32"), ("rack", "nullable_string")]
 
 PRODUCE = Api("Produce", 0, 9, [
     ("transactional_id", "nullable_string", 3),
@@ -52,10 +63,10 @@ PRODUCE = Api("Produce", 0, 9, [
             ("index", "int32"), ("error_code", "int16"), ("base_offset", "int64"),
             ("log_append_time_ms", "int64", 2), ("log_start_offset", "int64", 5),
             ("record_errors", [("batch_index", "int32"), ("message", "nullable_string")], 8),
-            ("error_message", "nullable_string", 8),
+            ("error_message", "nullable_string", 8), ("current_leader", Tagged(0, _LEADER), 10),
         ]),
     ]),
-    ("throttle_time_ms", "int32", 1),
+    ("throttle_time_ms", "int32", 1), ("node_endpoints", Tagged(0, _ENDPOINTS), 10),
 ])
 
 FETCH = Api("Fetch", 1, 12, [
@@ -83,8 +94,11 @@ FETCH = Api("Fetch", 1, 12, [
             ("last_stable_offset", "int64", 4), ("log_start_offset", "int64", 5),
             ("aborted_transactions", [("producer_id", "int64"), ("first_offset", "int64")], 4),
             ("preferred_read_replica", "int32", 11), ("records", "nullable_bytes"),
+            ("diverging_epoch", Tagged(0, struct(("epoch", "int32"), ("end_offset", "int64"))), 12),
+            ("current_leader", Tagged(1, _LEADER), 12),
         ]),
     ]),
+    ("node_endpoints", Tagged(0, _ENDPOINTS), 16),
 ])
 
 LIST_OFFSETS = Api("ListOffsets", 2, 6, [
@@ -135,8 +149,8 @@ OFFSET_COMMIT = Api("OffsetCommit", 8, 8, [
     ("topics", [
         ("name", "string"),
         ("partitions", [
-            ("partition_index", "int32"), ("committed_offset", "int64"), ("committed_leader_epoch", "int32", 6),
-            ("committed_metadata", "nullable_string"),
+            ("partition_index", "int32"), ("committed_offset", "int64"), ("commit_timestamp", "int64", 1, 1),
+            ("committed_leader_epoch", "int32", 6), ("committed_metadata", "nullable_string"),
         ]),
     ]),
 ], [
@@ -289,6 +303,11 @@ API_VERSIONS = Api("ApiVersions", 18, 3, [
     ("error_code", "int16"),
     ("api_keys", [("api_key", "int16"), ("min_version", "int16"), ("max_version", "int16")]),
     ("throttle_time_ms", "int32", 1),
+    ("supported_features", Tagged(0, [("name", "string"), ("min_version", "int16"), ("max_version", "int16")]), 3),
+    ("finalized_features_epoch", Tagged(1, "int64"), 3),
+    ("finalized_features", Tagged(2, [
+        ("name", "string"), ("max_version_level", "int16"), ("min_version_level", "int16"),
+    ]), 3),
 ])
 
 CREATE_TOPICS = Api("CreateTopics", 19, 5, [
@@ -494,9 +513,9 @@ LIST_PARTITION_REASSIGNMENTS = Api("ListPartitionReassignments", 46, 0, [
     ]),
 ])
 
-# The cursors are structures that may be null, which a layout cannot say; -1 is null.
+_CURSOR = nullable(("topic_name", "string"), ("partition_index", "int32"))
 DESCRIBE_TOPIC_PARTITIONS = Api("DescribeTopicPartitions", 75, 0, [
-    ("topics", [("name", "string")]), ("response_partition_limit", "int32"), ("cursor", "int8"),
+    ("topics", [("name", "string")]), ("response_partition_limit", "int32"), ("cursor", _CURSOR),
 ], [
     ("throttle_time_ms", "int32"),
     ("topics", [
@@ -508,7 +527,7 @@ DESCRIBE_TOPIC_PARTITIONS = Api("DescribeTopicPartitions", 75, 0, [
         ]),
         ("topic_authorized_operations", "int32"),
     ]),
-    ("next_cursor", "int8"),
+    ("next_cursor", _CURSOR),
 ])
 
 DELETE_RECORDS = Api("DeleteRecords", 21, 2, [
@@ -560,3 +579,54 @@ WRITE_TXN_MARKERS = Api("WriteTxnMarkers", 27, 1, [
         ("topics", [("name", "string"), ("partitions", [("partition_index", "int32"), ("error_code", "int16")])]),
     ]),
 ])
+
+DESCRIBE_PRODUCERS = Api("DescribeProducers", 61, 0, [
+    ("topics", [("name", "string"), ("partition_indexes", "int32_array")]),
+], [
+    ("throttle_time_ms", "int32"),
+    ("topics", [
+        ("name", "string"),
+        ("partitions", [
+            ("partition_index", "int32"), ("error_code", "int16"), ("error_message", "nullable_string"),
+            ("active_producers", [
+                ("producer_id", "int64"), ("producer_epoch", "int32"), ("last_sequence", "int32"),
+                ("last_timestamp", "int64"), ("coordinator_epoch", "int32"), ("current_txn_start_offset", "int64"),
+            ]),
+        ]),
+    ]),
+])
+
+LIST_TRANSACTIONS = Api("ListTransactions", 66, 0, [
+    ("state_filters", "string_array"), ("producer_id_filters", "int64_array"), ("duration_filter", "int64", 1),
+    ("transactional_id_pattern", "nullable_string", 2),
+], [
+    ("throttle_time_ms", "int32"), ("error_code", "int16"), ("unknown_state_filters", "string_array"),
+    ("transaction_states", [
+        ("transactional_id", "string"), ("producer_id", "int64"), ("transaction_state", "string"),
+    ]),
+])
+
+_REPLICA = [
+    ("replica_id", "int32"), ("replica_directory_id", "uuid", 2), ("log_end_offset", "int64"),
+    ("last_fetch_timestamp", "int64", 1), ("last_caught_up_timestamp", "int64", 1),
+]
+DESCRIBE_QUORUM = Api("DescribeQuorum", 55, 0, [
+    ("topics", [("topic_name", "string"), ("partitions", [("partition_index", "int32")])]),
+], [
+    ("error_code", "int16"), ("error_message", "nullable_string", 2),
+    ("topics", [
+        ("topic_name", "string"),
+        ("partitions", [
+            ("partition_index", "int32"), ("error_code", "int16"), ("error_message", "nullable_string", 2),
+            ("leader_id", "int32"), ("leader_epoch", "int32"), ("high_watermark", "int64"),
+            ("current_voters", _REPLICA), ("observers", _REPLICA),
+        ]),
+    ]),
+    ("nodes", [
+        ("node_id", "int32"), ("listeners", [("name", "string"), ("host", "string"), ("port", "uint16")]),
+    ], 2),
+])
+
+# Every API here, and its name by its key.
+APIS = [one for one in list(globals().values()) if isinstance(one, Api)]
+NAMES = {one.key: one.name for one in APIS}

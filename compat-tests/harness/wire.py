@@ -9,7 +9,7 @@ import struct
 
 from . import schema
 
-FIXED = {"int8": ">b", "int16": ">h", "int32": ">i", "int64": ">q", "bool": ">?"}
+FIXED = {"int8": ">b", "uint16": ">H", "int16": ">h", "int32": ">i", "int64": ">q", "bool": ">?"}
 NO_UUID = bytes(16)
 # ApiVersions answers carry header version 0 whatever their body's version (KIP-511).
 HEADER_V0_ALWAYS = {schema.API_VERSIONS.key}
@@ -51,10 +51,18 @@ class Writer:
             self.out += struct.pack(fmt, -1 if value is None else value)
 
     def structure(self, layout, value):
+        tagged = []
         for name, kind in fields_of(layout, self.version):
-            self.value(kind, value.get(name, default(kind)))
+            if not isinstance(kind, schema.Tagged):
+                self.value(kind, value.get(name, default(kind)))
+            elif name in value:
+                tagged.append((kind, value[name]))
         if self.flexible:
-            self.out += uvarint(0)
+            self.out += uvarint(len(tagged))
+        for kind, content in tagged:
+            inner = Writer(self.version, True)
+            inner.value(kind.kind, content)
+            self.out += uvarint(kind.tag) + uvarint(len(inner.out)) + inner.out
 
     def value(self, kind, value):
         if isinstance(kind, schema.Structure):
@@ -113,14 +121,17 @@ class Reader:
         return None if size == -1 else size
 
     def tags(self):
-        for _ in range(self.uvarint()):
-            self.uvarint()
-            self.take(self.uvarint())
+        """The tagged fields that are there, undecoded."""
+        return {self.uvarint(): self.take(self.uvarint()) for _ in range(self.uvarint())}
 
     def structure(self, layout):
-        value = {name: self.value(kind) for name, kind in fields_of(layout, self.version)}
-        if self.flexible:
-            self.tags()
+        fields = list(fields_of(layout, self.version))
+        value = {name: self.value(kind) for name, kind in fields if not isinstance(kind, schema.Tagged)}
+        there = self.tags() if self.flexible else {}
+        for name, kind in fields:
+            if isinstance(kind, schema.Tagged) and kind.tag in there:
+                value[name] = Reader(there.pop(kind.tag), self.version, True).value(kind.kind)
+        value.update({f"tag {tag}": content.hex() for tag, content in there.items()})
         return value
 
     def value(self, kind):

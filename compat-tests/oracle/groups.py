@@ -145,7 +145,7 @@ def commit(recorder, what, group, name, version, partition=0, **change):
     recorder.call(what, schema.OFFSET_COMMIT, version, {
         "group_id": group, "generation_id_or_member_epoch": -1, "retention_time_ms": -1, "topics": [{"name": name, "partitions": [
             {"partition_index": partition, "committed_offset": 5, "committed_leader_epoch": -1,
-             "committed_metadata": change.pop("metadata", "m")}]}], **change})
+             "committed_metadata": change.pop("metadata", "m")}]}], **change}, instead=2)
 
 
 def offsets(recorder):

@@ -1,6 +1,5 @@
 """The scripts: what is asked of both brokers. A script must not depend on what an answer says, but for ids."""
 
-import contextlib
 import struct
 import time
 
@@ -16,24 +15,19 @@ def topic_body(name, partitions=1, factor=1, configs=(), assignments=()):
             "assignments": [{"partition_index": index, "broker_ids": brokers} for index, brokers in assignments]}
 
 
-def create(recorder, name, **what):
-    """A topic that the script needs; not part of what is compared."""
-    session.create_topic(recorder.connection, recorder.name(name), **what)
-    return recorder.name(name)
-
-
 def api_versions(recorder):
     """Every version, and names of client software that are not allowed."""
-    for version in range(4):
+    for version in range(5):
         recorder.call("plain", schema.API_VERSIONS, version, {"client_software_name": "a", "client_software_version": "1"})
     for name, number in [("", "1"), ("a b", "1"), ("a", ""), ("-a", "1"), ("a", "1 0"), ("a-b.c", "1.0-x")]:
-        recorder.call(f"name {name!r} {number!r}", schema.API_VERSIONS, 3,
-                      {"client_software_name": name, "client_software_version": number})
+        for version in (3, 4):
+            recorder.call(f"name {name!r} {number!r}", schema.API_VERSIONS, version,
+                          {"client_software_name": name, "client_software_version": number})
 
 
 def metadata(recorder):
     """Known, unknown and invalid names and ids in every version."""
-    known = create(recorder, "known", partitions=3)
+    known = recorder.create("known", partitions=3)
     names = {"known": known, "unknown": recorder.name("unknown"), "empty": "", "dot": ".", "slash": "a/b",
              "space": "a b", "long": "x" * 250}
     for version in range(14):
@@ -108,7 +102,7 @@ def hash_of(text):
 def delete_topics(recorder):
     """By name and by id; unknown, twice, both."""
     for version in range(1, 7):
-        name = create(recorder, f"delete-{version}")
+        name = recorder.create(f"delete-{version}")
         topic_id = recorder.connection.call(schema.METADATA, 12, {"topics": [{"name": name}]})["topics"][0]["topic_id"]
 
         def remove(what, *names, version=version):
@@ -121,7 +115,7 @@ def delete_topics(recorder):
         remove("known", name)
         remove("gone", name)
         if version == 6:
-            other = create(recorder, "delete-by-id")
+            other = recorder.create("delete-by-id")
             other_id = recorder.connection.call(schema.METADATA, 12, {"topics": [{"name": other}]})["topics"][0]["topic_id"]
             for what, wanted in [("old id", [{"name": None, "topic_id": topic_id}]),
                                  ("neither", [{"name": None}]),
@@ -134,7 +128,7 @@ def delete_topics(recorder):
 def create_partitions(recorder):
     """More, fewer, the same, with assignments."""
     for version in range(4):
-        name = create(recorder, f"grow-{version}", partitions=2)
+        name = recorder.create(f"grow-{version}", partitions=2)
 
         def grow(what, count, topic=None, assignments=None, validate_only=False, version=version, name=name):
             recorder.call(what, schema.CREATE_PARTITIONS, version, {
@@ -158,9 +152,9 @@ def create_partitions(recorder):
 def produce(recorder):
     """Right and wrong batches, topics, partitions and acks in every version."""
     now = recorder.now_ms
-    plain = create(recorder, "plain")
+    plain = recorder.create("plain")
     topic_id = recorder.connection.call(schema.METADATA, 12, {"topics": [{"name": plain}]})["topics"][0]["topic_id"]
-    extra = create(recorder, "extra")
+    extra = recorder.create("extra")
     extra_id = recorder.connection.call(schema.METADATA, 12, {"topics": [{"name": extra}]})["topics"][0]["topic_id"]
     good = batch([b"v"], timestamp=now)
     wrong = {
@@ -223,7 +217,7 @@ def produce_by_topic_config(recorder):
     for what, configs in [("append-time", {"message.timestamp.type": "LogAppendTime"}), ("compact", {"cleanup.policy": "compact"}),
                           ("lz4", {"compression.type": "lz4"}), ("small", {"max.message.bytes": "500"}),
                           ("before", {"message.timestamp.before.max.ms": "1000"}), ("after", {"message.timestamp.after.max.ms": "1000"})]:
-        name = create(recorder, what, configs=configs)
+        name = recorder.create(what, configs=configs)
         for label, records in [("keyless", batch([b"v"], timestamp=now)),
                                ("keyed", batch([b"v"], timestamp=now, records=record(b"v", key=b"k"))),
                                ("mixed", batch([b"v", b"w"], timestamp=now, records=record(b"v", key=b"k") + record(b"w", offset_delta=1))),
@@ -236,7 +230,7 @@ def produce_by_topic_config(recorder):
 def idempotence(recorder):
     """Sequences that repeat, skip, wrap and belong to other epochs."""
     now = recorder.now_ms
-    name = create(recorder, "sequences")
+    name = recorder.create("sequences")
     producer, epoch = session.init_producer_id(recorder.connection, 4)
 
     def send(what, sequence, count=1, epoch=epoch, identity=producer):
@@ -269,11 +263,11 @@ def idempotence(recorder):
 def fetch(recorder):
     """Offsets, limits, epochs and ids, good and bad, in every version."""
     now = recorder.now_ms
-    name = create(recorder, "fetched")
+    name = recorder.create("fetched")
     topic_id = recorder.connection.call(schema.METADATA, 12, {"topics": [{"name": name}]})["topics"][0]["topic_id"]
     for index in range(10):
         session.produce(recorder.connection, name, batch([b"v" * 1000] * 3, timestamp=now + index))
-    for version in range(4, 18):
+    for version in range(4, 19):
         def read(what, offset, version=version, topic=name, identity=topic_id, partition=0, epoch=-1, last_epoch=-1, **limits):
             body = session.fetch_body(topic, offset, version, **{"max_wait_ms": 1, **limits})
             body["topics"][0]["topic_id"] = identity
@@ -299,28 +293,9 @@ def fetch(recorder):
         recorder.call("no topics", schema.FETCH, version, {**body, "topics": []})
 
 
-def fetch_sessions(recorder):
-    """KIP-227: a session's life, or the legal refusal to keep one; only error codes and topics count."""
-    name = create(recorder, "session")
-    session.produce(recorder.connection, name, batch([b"v"], timestamp=recorder.now_ms))
-    body = session.fetch_body(name, 0, 11, max_wait_ms=1)
-    for what, identity, epoch in [("final", 0, -1), ("unknown session", 12345, 1), ("epoch without session", 0, 5)]:
-        recorder.call(what, schema.FETCH, 11, {**body, "session_id": identity, "session_epoch": epoch})
-    found = recorder.call("new", schema.FETCH, 11, {**body, "session_id": 0, "session_epoch": 0})
-    identity = found["session_id"] if found else 0
-    if identity:
-        nothing = {**body, "topics": [], "session_id": identity}
-        recorder.call("incremental", schema.FETCH, 11, {**nothing, "session_epoch": 1})
-        recorder.call("wrong epoch", schema.FETCH, 11, {**nothing, "session_epoch": 9})
-        recorder.call("forgotten", schema.FETCH, 11, {
-            **nothing, "session_epoch": 2, "forgotten_topics_data": [{"topic": name, "partitions": [0]}]})
-        recorder.call("closed", schema.FETCH, 11, {**nothing, "session_epoch": -1})
-        recorder.call("after the close", schema.FETCH, 11, {**nothing, "session_epoch": 3})
-
-
 def list_offsets(recorder):
     """Special and real times, epochs, unknown partitions, in every version."""
-    name = create(recorder, "listed")
+    name = recorder.create("listed")
     start = 1_700_000_000_000
     for times in ([0, 10, 20], [5, 50, 30], [40, 40, 60]):
         base = start + times[0]
@@ -328,7 +303,7 @@ def list_offsets(recorder):
         raw = batch([b"v"] * 3, timestamp=base, records=records)
         latest = struct.pack(">q", start + max(times))
         session.produce(recorder.connection, name, with_max_timestamp(raw, latest))
-    empty = create(recorder, "listed-empty")
+    empty = recorder.create("listed-empty")
     for version in range(1, 11):
         def ask(what, at, version=version, topic=name, partition=0, epoch=-1, isolation=0):
             recorder.call(what, schema.LIST_OFFSETS, version, {
@@ -357,7 +332,7 @@ def with_max_timestamp(raw, latest):
 
 def offset_for_leader_epoch(recorder):
     """Known, future and no epochs, of a log with and without records, right and wrong current epochs."""
-    name, empty = create(recorder, "epochs"), create(recorder, "epochs-empty")
+    name, empty = recorder.create("epochs"), recorder.create("epochs-empty")
     session.produce(recorder.connection, name, batch([b"a", b"b"], timestamp=recorder.now_ms))
     for version in range(2, 5):
         for what, topic, partition, current, epoch in [
@@ -383,179 +358,6 @@ def init_producer_id(recorder):
         ask("with an id", producer=5, epoch=1)
         ask("id without epoch", producer=5)
         ask("epoch without id", epoch=5)
-
-
-class Transactional:
-    """A transactional producer whose every request is recorded."""
-
-    def __init__(self, recorder, name, end_version):
-        self.recorder, self.id, self.end_version = recorder, recorder.name(name), end_version
-        connection = recorder.connection
-        find = {"key": self.id, "key_type": 1, "coordinator_keys": [self.id]}
-        deadline = time.monotonic() + 30
-        while True:
-            answer = connection.call(schema.FIND_COORDINATOR, 3, find)
-            if answer["error_code"] == 0 and self.state(15) is not None or time.monotonic() > deadline:
-                break
-            time.sleep(0.1)
-        self.producer, self.epoch, self.sequences = -1, -1, {}
-
-    def state(self, not_yet):
-        """The state of the transaction; None while the coordinator answers `not_yet` or is being loaded."""
-        found = self.recorder.connection.call(schema.DESCRIBE_TRANSACTIONS, 0, {"transactional_ids": [self.id]})
-        found = found["transaction_states"][0]
-        return None if found["error_code"] in (14, 15, 16, not_yet) else found["transaction_state"]
-
-    def settle(self):
-        """Apache Kafka answers EndTxn before the markers are written."""
-        deadline = time.monotonic() + 30
-        while (self.state(15) or "").startswith("Prepare") and time.monotonic() < deadline:
-            time.sleep(0.02)
-
-    def init(self, what, version=4, producer=-1, epoch=-1, timeout=60000, keep=True):
-        answer = self.recorder.call(what, schema.INIT_PRODUCER_ID, version, {
-            "transactional_id": self.id, "transaction_timeout_ms": timeout, "producer_id": producer,
-            "producer_epoch": epoch})
-        if keep and answer and answer["error_code"] == 0:
-            self.producer, self.epoch, self.sequences = answer["producer_id"], answer["producer_epoch"], {}
-        self.settle()
-
-    def named(self, off):
-        return {"transactional_id": self.id, "producer_id": self.producer, "producer_epoch": self.epoch + off}
-
-    def add(self, what, *topics, version=3, off=0):
-        self.recorder.call(what, schema.ADD_PARTITIONS_TO_TXN, version, {
-            **self.named(off), "topics": [{"name": name, "partitions": partitions} for name, partitions in topics]})
-
-    def write(self, what, topic, version, off=0):
-        sequence = self.sequences.get(topic, 0)
-        body = session.produce_body(topic, batch([b"v"], timestamp=self.recorder.now_ms, attributes=16,
-                                                 producer=(self.producer, self.epoch + off, sequence)))
-        answer = self.recorder.call(what, schema.PRODUCE, version, {**body, "transactional_id": self.id})
-        if answer and answer["topics"][0]["partitions"][0]["error_code"] == 0:
-            self.sequences[topic] = sequence + 1
-
-    def add_offsets(self, what, group, version=3, off=0):
-        self.recorder.call(what, schema.ADD_OFFSETS_TO_TXN, version, {**self.named(off), "group_id": group})
-
-    def commit_offset(self, what, group, topic, version, off=0, **member):
-        body = {**self.named(off), "group_id": group, "generation_id": -1, "member_id": "", "group_instance_id": None,
-                "topics": [{"name": topic, "partitions": [
-                    {"index": 0, "offset": 5, "leader_epoch": -1, "metadata": "m"}]}]}
-        self.recorder.call(what, schema.TXN_OFFSET_COMMIT, version, {**body, **member})
-
-    def end(self, what, committed, off=0, version=None):
-        version = self.end_version if version is None else version
-        answer = self.recorder.call(what, schema.END_TXN, version, {**self.named(off), "committed": committed})
-        self.settle()
-        if version >= 5 and answer and answer["error_code"] == 0:
-            self.producer, self.epoch, self.sequences = answer["producer_id"], answer["producer_epoch"], {}
-
-
-def find_group(recorder, group):
-    """Until the group's coordinator is there."""
-    deadline = time.monotonic() + 30
-    body = {"key": group, "key_type": 0, "coordinator_keys": [group]}
-    while recorder.connection.call(schema.FIND_COORDINATOR, 3, body)["error_code"] and time.monotonic() < deadline:
-        time.sleep(0.1)
-
-
-def transactions_version_1(recorder):
-    """What a producer without epoch bumps may do and may not, in every version of its requests."""
-    topic, group = create(recorder, "transactional", partitions=2), recorder.name("group")
-    find_group(recorder, group)
-    for version in range(5):
-        one = Transactional(recorder, f"id-{version}", version)
-        one.init(f"{version} begins", version)
-        one.end(f"{version} commits nothing", True)
-        one.end(f"{version} aborts nothing", False)
-        one.write(f"{version} writes without a word, 10", topic, 10)
-        one.write(f"{version} writes without a word, 11", topic, 11)
-        one.add(f"{version} adds", (topic, [0]), version=min(version, 3))
-        one.add(f"{version} adds again", (topic, [0, 1]), version=min(version, 3))
-        one.add(f"{version} adds the unknown", (topic, [0, 7]), (recorder.name("unknown"), [0]), version=min(version, 3))
-        one.add(f"{version} adds internal topics", (topic, [0]), ("__consumer_offsets", [0, 99]), ("__transaction_state", [0]),
-                version=min(version, 3))
-        one.write(f"{version} writes", topic, 9)
-        one.add(f"{version} adds with an old epoch", (topic, [0]), version=min(version, 3), off=-1)
-        one.add(f"{version} adds with a later epoch", (topic, [0]), version=min(version, 3), off=1)
-        one.write(f"{version} writes with a later epoch", topic, 11, off=1)
-        one.add_offsets(f"{version} adds offsets", group, version)
-        one.commit_offset(f"{version} commits an offset", group, topic, version)
-        one.commit_offset(f"{version} commits an offset with an old epoch", group, topic, version, off=-1)
-        one.end(f"{version} ends with an old epoch", True, off=-1)
-        one.end(f"{version} ends with a later epoch", True, off=1)
-        one.end(f"{version} commits", True)
-        one.end(f"{version} commits again", True)
-        one.sequences[topic] -= 1
-        one.write(f"{version} repeats a write of the transaction that has ended", topic, 11)
-        one.sequences[topic] += 1
-        one.end(f"{version} aborts afterwards", False)
-        one.write(f"{version} writes afterwards", topic, 11)
-        one.commit_offset(f"{version} commits an offset afterwards", group, topic, version)
-        one.add(f"{version} adds for the next", (topic, [1]), version=min(version, 3))
-        one.end(f"{version} aborts", False)
-        one.end(f"{version} aborts again", False)
-        one.end(f"{version} commits what is aborted", True)
-        old = (one.producer, one.epoch)
-        if version >= 3:
-            one.init(f"{version} begins anew by name", version, *old)
-            one.init(f"{version} begins anew by name, again", version, *old)
-        one.init(f"{version} is replaced", version)
-        if version >= 3:
-            one.init(f"{version} old one by name", version, *old, keep=False)
-            one.init(f"{version} other id by name", version, old[0] + 1000, old[1], keep=False)
-            one.init(f"{version} id without epoch", version, old[0], keep=False)
-        one.end(f"{version} the old one commits", True, off=-1)
-        one.producer += 1000
-        one.end(f"{version} another id commits", True)
-        one.add(f"{version} another id adds", (topic, [0]), version=min(version, 3))
-        one.write(f"{version} another id writes", topic, 11)
-    limits = Transactional(recorder, "limits", 4)
-    for timeout in (0, -1, 900000, 900001):
-        limits.init(f"timeout {timeout}", 4, timeout=timeout, keep=False)
-    limits.id = recorder.name("nobody")
-    limits.end("nobody commits", True)
-    limits.id = ""
-    limits.init("empty id", 4)
-    limits.end("empty id commits", True)
-    limits.add("empty id adds", (topic, [0]))
-
-
-def transactions_without_verification(recorder):
-    """Producers of version 1 write without a word, once nobody asks the coordinator; and are asked again."""
-    topic = create(recorder, "unverified")
-    one = Transactional(recorder, "unverified", 3)
-    one.init("begins", 3)
-    for value, what in [("false", "off"), (None, "on")]:
-        recorder.call(f"verification {what}", schema.INCREMENTAL_ALTER_CONFIGS, 1, {"validate_only": False, "resources": [
-            {"resource_type": 4, "resource_name": "", "configs": [{
-                "name": "transaction.partition.verification.enable", "config_operation": 0 if value else 1, "value": value}]}]})
-        wait_for_verification(recorder, value is None)
-        one.sequences.clear()
-        one.write(f"{what}, writes without a word", topic, 11)
-        one.sequences.clear()
-        one.write(f"{what}, repeats", topic, 11)
-        one.write(f"{what}, version 2 with an old epoch", topic, 12, off=-1)
-        # Nobody has told the coordinator, so this marker is not from there.
-        recorder.call(f"{what}, ended by hand", schema.WRITE_TXN_MARKERS, 1, {"markers": [{
-            "producer_id": one.producer, "producer_epoch": one.epoch, "transaction_result": False, "coordinator_epoch": 0,
-            "topics": [{"name": topic, "partition_indexes": [0]}]}]})
-
-
-def wait_for_verification(recorder, on):
-    """Apache Kafka's brokers hear of a changed config some time after the answer."""
-    topic = recorder.name("probe")
-    with contextlib.suppress(session.KafkaError):
-        session.create_topic(recorder.connection, topic)
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        producer, epoch = session.init_producer_id(recorder.connection, 4)
-        body = session.produce_body(topic, batch([b"v"], timestamp=recorder.now_ms, attributes=16, producer=(producer, epoch, 0)))
-        answer = recorder.connection.call(schema.PRODUCE, 11, {**body, "transactional_id": "probe"})
-        if (answer["topics"][0]["partitions"][0]["error_code"] != 0) == on:
-            return
-        time.sleep(0.02)
 
 
 def update_features(recorder):
@@ -595,51 +397,14 @@ def update_features(recorder):
         change("eligible leader replicas on, metadata down", (elr, 1, upgrade), (metadata_version, 22, safe), version=version)
 
 
-def transactions_version_2(recorder):
-    """What a producer with an epoch for every transaction may do and may not (KIP-890)."""
-    topic, group = create(recorder, "bumped", partitions=2), recorder.name("group")
-    find_group(recorder, group)
-    one = Transactional(recorder, "bumped", 5)
-    one.init("begins", 5)
-    one.end("commits nothing", True)
-    one.end("aborts nothing", False)
-    one.write("writes", topic, 12)
-    one.sequences[topic] -= 1
-    one.write("repeats a write", topic, 12)
-    one.commit_offset("commits an offset", group, topic, 5)
-    one.end("commits", True)
-    one.sequences[topic] = 0
-    one.write("repeats a write of the transaction that has ended", topic, 12, off=-1)
-    one.sequences.clear()
-    one.end("commits again", True, off=-1)
-    one.end("aborts what is committed", False, off=-1)
-    one.write("writes with the old epoch", topic, 12, off=-1)
-    one.commit_offset("commits an offset with the old epoch", group, topic, 5, off=-1)
-    one.write("writes the next", topic, 12)
-    one.end("ends with a later epoch", True, off=1)
-    one.end("aborts", False)
-    one.end("aborts again", False, off=-1)
-    one.end("commits what is aborted", True, off=-1)
-    one.end("aborts nothing once more", False)
-    one.end("commits nothing once more", True)
-    one.write("writes before it is replaced", topic, 12)
-    old = (one.producer, one.epoch)
-    one.init("is replaced", 5)
-    one.init("is replaced indeed", 5)
-    one.init("old one by name", 5, *old, keep=False)
-    one.end("the old one commits", True, off=-1)
-    recorder.call("described", schema.DESCRIBE_TRANSACTIONS, 0, {
-        "transactional_ids": [one.id, recorder.name("nobody"), ""]})
-
-
 def describe_configs(recorder):
     """Topics and the broker: names, values, sources, types and synonyms."""
-    name = create(recorder, "configured", configs={"retention.ms": "5000", "cleanup.policy": "compact"})
-    for version in range(1, 5):
+    name = recorder.create("configured", configs={"retention.ms": "5000", "cleanup.policy": "compact"})
+    for version in range(5):
         def ask(what, kind, resource, keys=None, version=version, synonyms=True):
             recorder.call(what, schema.DESCRIBE_CONFIGS, version, {
                 "resources": [{"resource_type": kind, "resource_name": resource, "configuration_keys": keys}],
-                "include_synonyms": synonyms})
+                "include_synonyms": synonyms}, instead=1)
         ask("two keys", 2, name, ["retention.ms", "segment.bytes"])
         ask("unknown key", 2, name, ["no.such.key"])
         ask("no keys", 2, name, [])
@@ -669,7 +434,7 @@ def others(recorder):
 
 def incremental_alter_configs(recorder):
     """Every operation on topics and brokers, good and bad, and what holds afterwards."""
-    name = create(recorder, "altered", partitions=2)
+    name = recorder.create("altered", partitions=2)
     steps = {
         "set": (2, name, [("retention.ms", 0, "5000")]),
         "set null": (2, name, [("retention.ms", 0, None)]),
@@ -713,7 +478,7 @@ def incremental_alter_configs(recorder):
 
 def alter_configs(recorder):
     """The configs of a topic and a broker replaced as a whole."""
-    name = create(recorder, "replaced", configs={"segment.ms": "7000000"})
+    name = recorder.create("replaced", configs={"segment.ms": "7000000"})
     for version in range(3):
         def replace(what, kind, resource, changes, version=version, validate_only=False):
             configs = [{"name": key, "value": value} for key, value in changes]
@@ -740,7 +505,7 @@ def described(recorder, what, topic):
 
 def partitions_and_leaders(recorder):
     """ElectLeaders, Alter- and ListPartitionReassignments and DescribeTopicPartitions."""
-    name, unknown = create(recorder, "described", partitions=2), recorder.name("unknown")
+    name, unknown = recorder.create("described", partitions=2), recorder.name("unknown")
     for version in range(3):
         for kind in (0, 1, 9)[:3 if version else 1]:
             recorder.call(f"type {kind}", schema.ELECT_LEADERS, version, {"election_type": kind, "timeout_ms": 1000, "topic_partitions": [
@@ -757,12 +522,12 @@ def partitions_and_leaders(recorder):
     for limit in (2000, 0, -5):
         recorder.call(f"limit {limit}", schema.DESCRIBE_TOPIC_PARTITIONS, 0, {
             "topics": [{"name": "a/b"}, {"name": unknown}, *([{"name": name}] * 2 if limit > 0 else [])],
-            "response_partition_limit": limit, "cursor": -1})
+            "response_partition_limit": limit, "cursor": None})
 
 
 def partition_reassignments(recorder):
     """AlterPartitionReassignments: what changes nothing, what cannot be, and what is not under way."""
-    name, unknown = create(recorder, "reassigned", partitions=2), recorder.name("unknown")
+    name, unknown = recorder.create("reassigned", partitions=2), recorder.name("unknown")
     for version in range(2):
         def alter(what, *topics, version=version, resize=False):
             recorder.call(what, schema.ALTER_PARTITION_REASSIGNMENTS, version, {
@@ -788,15 +553,15 @@ def partition_reassignments(recorder):
 def delete_records(recorder):
     """Offsets, partitions and topics, good and bad, and what is left to read."""
     connection, unknown = recorder.connection, recorder.name("unknown")
-    compacted = create(recorder, "delete-compacted", configs={"cleanup.policy": "compact"})
-    both = create(recorder, "delete-both", configs={"cleanup.policy": "compact,delete"})
+    compacted = recorder.create("delete-compacted", configs={"cleanup.policy": "compact"})
+    both = recorder.create("delete-both", configs={"cleanup.policy": "compact,delete"})
     keyed = batch([b"v"], timestamp=recorder.now_ms, records=record(b"v", key=b"k"))
     for topic in (compacted, both):
         session.produce(connection, topic, keyed)
     internal = "__consumer_offsets"
     wait_for_internal(connection, internal)
     for version in range(3):
-        name = create(recorder, f"delete-{version}", partitions=2)
+        name = recorder.create(f"delete-{version}", partitions=2)
         for _ in range(4):
             session.produce(connection, name, batch([b"v"] * 3, timestamp=recorder.now_ms))
 
@@ -848,7 +613,7 @@ def wait_for_internal(connection, topic):
 
 def describe_log_dirs(recorder):
     """Sizes of named partitions, before and after records are deleted."""
-    name, unknown = create(recorder, "sized", partitions=2), recorder.name("unknown")
+    name, unknown = recorder.create("sized", partitions=2), recorder.name("unknown")
     for _ in range(3):
         session.produce(recorder.connection, name, batch([b"v" * 100], timestamp=recorder.now_ms))
     for version in range(1, 5):
@@ -868,8 +633,6 @@ def describe_log_dirs(recorder):
 
 
 SCRIPTS = [api_versions, metadata, create_topics, delete_topics, create_partitions, produce, produce_by_topic_config,
-           idempotence, fetch, fetch_sessions, list_offsets, offset_for_leader_epoch, init_producer_id,
-           transactions_version_1, transactions_version_2,
-           transactions_without_verification, update_features, describe_configs,
-           incremental_alter_configs, alter_configs, partitions_and_leaders, partition_reassignments, others,
+           idempotence, fetch, list_offsets, offset_for_leader_epoch, init_producer_id,
+           update_features, describe_configs, incremental_alter_configs, alter_configs, partitions_and_leaders, partition_reassignments, others,
            delete_records, describe_log_dirs]

@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod coordinator;
+pub mod expression;
 pub mod handlers;
 pub mod housekeeping;
 pub mod metadata;

@@ -78,7 +78,7 @@ async fn add(
     let unknown = unknown_partitions(broker, &request.topics);
     let is_forbidden = |topic: &str| version < BATCHED_FROM && topic_name::is_internal(topic);
     let has_forbidden = request.topics.iter().any(|topic| is_forbidden(&topic.name));
-    if (has_forbidden || !unknown.is_empty()) && !request.verify_only {
+    if has_forbidden || !unknown.is_empty() {
         return answer(&request.topics, |topic, index| {
             Some(match unknown.contains(&(topic, index)) {
                 _ if is_forbidden(topic) => ResponseError::TopicAuthorizationFailed,

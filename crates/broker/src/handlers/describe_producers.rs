@@ -1,6 +1,9 @@
 //! DescribeProducers, version 0: the producers that a partition knows, and where their transactions began (KIP-664).
+//!
+//! *Behaviour*: a message comes with the error of a topic, none with that of a partition.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use ottla_protocol::ResponseError;
 use ottla_protocol::ids::{Offset, PartitionIndex, ProducerId};
@@ -13,8 +16,9 @@ use ottla_storage::producer_state::ProducerEntry;
 
 use super::Handler;
 use crate::broker::Broker;
-use crate::metadata::controller::error_text;
+use crate::metadata::controller::{error_text, topic_name};
 use crate::network::request::RequestContext;
+use crate::partition::topic::Topic;
 
 /// The API.
 #[derive(Debug)]
@@ -32,22 +36,14 @@ impl Handler for DescribeProducers {
         request: DescribeProducersRequest,
     ) -> DescribeProducersResponse {
         let topics = request.topics.into_iter().map(|wanted| {
-            let topic = broker.partitions().topic(&wanted.name);
+            let topic = find(broker, &wanted.name);
             let partitions = wanted.partition_indexes.into_iter().map(|index| {
                 let response = PartitionResponse::default().with_partition_index(index);
-                let found = match &topic {
-                    Some(topic) => topic.partition(PartitionIndex(index)),
-                    None => Err(ResponseError::UnknownTopicOrPartition),
-                };
-                match found {
-                    Ok(partition) => {
-                        let producers = partition.producers();
-                        let producers = producers.iter().map(|(id, entry)| describe(*id, entry));
-                        response.with_active_producers(producers.collect())
-                    }
-                    Err(error) => response
+                match &topic {
+                    Ok(topic) => partition(topic, response),
+                    Err((error, message)) => response
                         .with_error_code(error.code())
-                        .with_error_message(Some(StrBytes::from_string(error_text(error)))),
+                        .with_error_message(Some(StrBytes::from_string(message.clone()))),
                 }
             });
             let partitions = partitions.collect();
@@ -56,6 +52,24 @@ impl Handler for DescribeProducers {
                 .with_partitions(partitions)
         });
         DescribeProducersResponse::default().with_topics(topics.collect())
+    }
+}
+
+fn find(broker: &Broker, name: &str) -> Result<Arc<Topic>, (ResponseError, String)> {
+    topic_name::validate(name).map_err(|why| (ResponseError::InvalidTopicException, why))?;
+    let unknown = ResponseError::UnknownTopicOrPartition;
+    let topic = broker.partitions().topic(name);
+    topic.ok_or_else(|| (unknown, error_text(unknown)))
+}
+
+fn partition(topic: &Topic, response: PartitionResponse) -> PartitionResponse {
+    match topic.partition(PartitionIndex(response.partition_index)) {
+        Ok(partition) => {
+            let producers = partition.producers();
+            let producers = producers.iter().map(|(id, entry)| describe(*id, entry));
+            response.with_active_producers(producers.collect())
+        }
+        Err(error) => response.with_error_code(error.code()),
     }
 }
 

@@ -205,6 +205,7 @@ fn unknown(name: &str) -> DescribeTopicPartitionsResponseTopic {
         Err(_) => ResponseError::InvalidTopicException,
     };
     failure(TopicName(StrBytes::from_string(name.to_owned())), error)
+        .with_topic_authorized_operations(authorized_operations::TOPIC)
 }
 
 fn failure(name: TopicName, error: ResponseError) -> DescribeTopicPartitionsResponseTopic {
@@ -212,7 +213,6 @@ fn failure(name: TopicName, error: ResponseError) -> DescribeTopicPartitionsResp
         .with_error_code(error.code())
         .with_is_internal(topic_name::is_internal(&name))
         .with_name(Some(name))
-        .with_topic_authorized_operations(authorized_operations::TOPIC)
 }
 
 fn refused(

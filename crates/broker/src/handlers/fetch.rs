@@ -35,8 +35,6 @@ use crate::partition::topic::Topic;
 use crate::partition::waiters::Wakeup;
 use crate::partition::{Isolation, Partition};
 
-/// `FetchMetadata.INVALID_SESSION_ID`: no session.
-const NO_SESSION: i32 = 0;
 /// `FetchMetadata.INITIAL_EPOCH`: asks for a new session.
 const NEW_SESSION_EPOCH: i32 = 0;
 /// `FetchMetadata.FINAL_EPOCH`: asks for none, or ends one.
@@ -98,8 +96,9 @@ async fn handle(
     version: i16,
     request: &FetchRequest,
 ) -> Fetched {
+    // Whatever the session's id: who begins anew or ends it, names all partitions.
     let is_full = matches!(request.session_epoch, NEW_SESSION_EPOCH | FINAL_EPOCH);
-    if !is_full || (request.session_id != NO_SESSION && request.session_epoch != FINAL_EPOCH) {
+    if !is_full {
         return Fetched::refuse(ResponseError::FetchSessionIdNotFound);
     }
     let fetch = Fetch::resolve(broker, version, request);

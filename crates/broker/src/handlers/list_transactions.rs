@@ -16,6 +16,7 @@ use super::Handler;
 use crate::broker::Broker;
 use crate::coordinator::transaction::message::Description;
 use crate::coordinator::transaction::state::TransactionState;
+use crate::expression::compile;
 use crate::network::request::RequestContext;
 
 /// The API.
@@ -36,8 +37,9 @@ impl Handler for ListTransactions {
         let refuse = |error: ResponseError| {
             ListTransactionsResponse::default().with_error_code(error.code())
         };
-        let Ok(pattern) = pattern(&request) else {
-            return refuse(ResponseError::InvalidRegularExpression);
+        let pattern = match pattern(&request) {
+            Ok(pattern) => pattern,
+            Err(error) => return refuse(error),
         };
         let listed = match broker.transactions().list().await {
             Ok(listed) => listed,
@@ -63,11 +65,11 @@ impl Handler for ListTransactions {
     }
 }
 
-fn pattern(request: &ListTransactionsRequest) -> Result<Option<Regex>, regex::Error> {
+fn pattern(request: &ListTransactionsRequest) -> Result<Option<Regex>, ResponseError> {
     let pattern = request.transactional_id_pattern.as_deref();
     pattern
         .filter(|pattern| !pattern.is_empty())
-        .map(|pattern| Regex::new(&format!("^(?:{pattern})$")))
+        .map(|pattern| compile(pattern).ok_or(ResponseError::InvalidRegularExpression))
         .transpose()
 }
 

@@ -33,7 +33,14 @@ impl Handler for WriteTxnMarkers {
     ) -> WriteTxnMarkersResponse {
         let writer = broker.transactions().marker_writer();
         let mut results = Vec::with_capacity(request.markers.len());
-        for marker in &request.markers {
+        // A marker for no partition has no result.
+        let names_some = |marker: &&WritableTxnMarker| {
+            marker
+                .topics
+                .iter()
+                .any(|t| !t.partition_indexes.is_empty())
+        };
+        for marker in request.markers.iter().filter(names_some) {
             results.push(write(&writer, marker).await);
         }
         WriteTxnMarkersResponse::default().with_markers(results)

@@ -11,11 +11,11 @@ use ottla_protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeart
 use super::draft::Draft;
 use super::group::ConsumerGroup;
 use super::member::{LEAVE, LEAVE_STATIC, Member};
-use super::subscription::compile;
 use crate::coordinator::group::assignor::{Assignment, Assignor};
 use crate::coordinator::group::core::{Core, TimerKey, text};
 use crate::coordinator::group::message::Origin;
 use crate::coordinator::group::records::GroupRecord;
+use crate::expression::compile;
 
 /// Why a heartbeat is refused: the code, and words for whoever reads the client's log.
 #[derive(Debug)]

@@ -4,25 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ottla_protocol::ids::Timestamp;
-use regex::{Regex, RegexBuilder};
 
 use super::group::ConsumerGroup;
 use super::member::Member;
 use crate::coordinator::group::records::ConsumerGroupRegularExpressionValue;
 use crate::coordinator::group::topics::{Topic, Topics};
-
-/// Bytes that a compiled expression may take.
-const REGEX_SIZE_LIMIT: usize = 256 * 1024;
-
-/// An expression that matches whole names. The crate's syntax is RE2's but for a few escapes, and like RE2 it takes
-/// linear time.
-pub(super) fn compile(expression: &str) -> Option<Regex> {
-    RegexBuilder::new(&format!("^(?:{expression})$"))
-        .size_limit(REGEX_SIZE_LIMIT)
-        .dfa_size_limit(REGEX_SIZE_LIMIT)
-        .build()
-        .ok()
-}
+use crate::expression;
 
 /// The topics an expression matches now; none when it is not an expression.
 pub(super) fn resolve(
@@ -31,7 +18,7 @@ pub(super) fn resolve(
     now: Timestamp,
 ) -> ConsumerGroupRegularExpressionValue {
     let names = topics.names();
-    let mut matching: Vec<String> = match compile(expression) {
+    let mut matching: Vec<String> = match expression::compile(expression) {
         Some(regex) => (names.iter())
             .filter(|name| regex.is_match(name))
             .map(|name| name.to_string())
