@@ -16,6 +16,7 @@ def program(file):
 
 SUITES = [
     ProgramSuite("confluent-kafka", VERSION, program("client.py"), CLIENT_CASES),
+    ProgramSuite("confluent-kafka-versions", VERSION, program("versions.py"), ["version-0.10", "version-2.4", "unserved-version"]),
     group_suite("confluent-kafka-group", VERSION, program("member.py")),
     group_suite("confluent-kafka-group-848", VERSION, program("member.py"), protocol="consumer"),
 ]
