@@ -32,7 +32,7 @@ func write(topic string, versions *kversion.Versions, patience time.Duration) er
 		return err
 	}
 	defer producer.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*patience)
 	defer cancel()
 	return producer.ProduceSync(ctx, &kgo.Record{Topic: topic, Value: []byte("a record")}).FirstErr()
 }
