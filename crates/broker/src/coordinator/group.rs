@@ -345,7 +345,12 @@ impl Shard for GroupShard {
         self.core.set_timer(TimerKey::ExpireOffsets, interval_ms);
         for group in self.groups.values_mut() {
             match group {
-                Group::Classic(group) => group.handle_loaded(&mut self.core),
+                Group::Classic(group) => {
+                    group.handle_loaded(&mut self.core);
+                    if group.awaits_rebalance() {
+                        group.prepare_rebalance(&mut self.core);
+                    }
+                }
                 Group::Consumer(group) => group.handle_loaded(&mut self.core),
             }
         }

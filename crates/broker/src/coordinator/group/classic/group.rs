@@ -153,6 +153,11 @@ impl ClassicGroup {
         }
     }
 
+    /// Whether it was a consumer group and has had no leader since, so that nobody may have what those had who left it.
+    pub(in crate::coordinator::group) fn awaits_rebalance(&self) -> bool {
+        self.state == State::Stable && !self.members.is_empty() && self.leader.is_none()
+    }
+
     /// Enter a state.
     pub(super) fn transition(&mut self, state: State, core: &Core) {
         self.state = state;

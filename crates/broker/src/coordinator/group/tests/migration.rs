@@ -101,6 +101,20 @@ fn a_dead_consumer_turns_the_group_back_too() {
     assert_eq!(classic[0].owned.len(), 6);
 }
 
+/// The rebalance in which the others get what the last consumer had is not in the log.
+#[test]
+fn a_crash_right_after_the_turn_back_leaves_no_partition_without_an_owner() {
+    let mut h = with_policy(MigrationPolicy::Bidirectional);
+    let mut classic = [ClassicClient::new(false), ClassicClient::new(false)];
+    let mut consumers = vec![Client::new("a", &["t"])];
+    run(&mut h, &mut [], &mut consumers);
+    run(&mut h, &mut classic, &mut consumers);
+    assert_eq!(consumers.remove(0).leave(&mut h, -1), 0);
+    assert!(is_classic(&h));
+    h.restart();
+    run(&mut h, &mut classic, &mut []);
+}
+
 #[test]
 fn who_does_not_come_back_to_the_rebalance_is_out() {
     let mut h = with_policy(MigrationPolicy::Bidirectional);
