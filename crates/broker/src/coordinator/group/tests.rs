@@ -8,6 +8,7 @@ mod consumer_client;
 mod consumer_simulation;
 mod expiration;
 mod harness;
+mod late;
 mod migration;
 mod migration_simulation;
 mod mixed_client;

@@ -220,6 +220,13 @@ impl ConsumerGroup {
         self.members.contains_key(id)
     }
 
+    /// The epoch of a member, and the one before.
+    #[cfg(test)]
+    pub(in crate::coordinator::group) fn epochs_of(&self, id: &str) -> Option<(i32, i32)> {
+        let member = self.members.get(id)?;
+        Some((member.epoch, member.previous_epoch))
+    }
+
     /// Whether every member has all that it shall have.
     pub(super) fn is_reconciled(&self) -> bool {
         let mut members = self.members.values();

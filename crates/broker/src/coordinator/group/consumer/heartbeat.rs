@@ -131,15 +131,22 @@ impl ConsumerGroup {
         let member = find_member(&mut draft, &id, request, owned.as_ref())?;
         draft.update_member(core, &member, &updated(&member, origin, request));
         draft.update_target(core);
+        let is_behind = request.member_epoch > 0 && request.member_epoch < member.epoch;
         let (before, epoch_before) = (member.assigned, member.epoch);
-        let member = draft.reconcile(&id, owned.as_ref());
+        let member = match is_behind {
+            // It has missed the last answer and is told it again. This may be an old request that comes late, though,
+            // and then what it says it owns is no longer so; nor would anybody hear of a step that it is answered with.
+            // Kafka takes the step, and gives away what the member still has.
+            true => draft.member_or_new(&id),
+            false => draft.reconcile(&id, owned.as_ref()),
+        };
         if member.epoch != epoch_before {
             // Its time to give up partitions begins anew with its epoch.
             core.timers
                 .cancel(&TimerKey::ConsumerRebalance(self.id.clone(), id.clone()));
         }
         self.set_timers(core, &member);
-        let is_full = joins || is_full_request(request);
+        let is_full = joins || is_behind || is_full_request(request);
         let assignment = (is_full || member.assigned != before).then_some(&member.assigned);
         let response = self.response(core, &member, assignment);
         Ok((draft.records, response))

@@ -121,7 +121,10 @@ fn epochs_fence() {
     );
     // The answer that told it the new epoch was lost.
     let late = a.request().with_member_epoch(1);
-    assert_eq!(send(&mut h, late.clone()).error_code, 0);
+    let told = send(&mut h, late.clone());
+    assert_eq!((told.error_code, told.member_epoch), (0, a.epoch));
+    let assigned = &told.assignment.unwrap().topic_partitions[0].partitions;
+    assert_eq!(assigned.len(), 3, "it is told again what it has");
     let mut too_much = late;
     let owned = &mut too_much.topic_partitions.as_mut().unwrap()[0];
     owned.partitions = (0..6).collect();
@@ -130,11 +133,20 @@ fn epochs_fence() {
         110,
         "it may have what others have"
     );
+    // What an old request says it owns gives nothing away that it has been told to give up since.
+    let mut c = Client::new("c", &["t"]);
+    c.beat(&mut h);
+    let mut late = a.request().with_member_epoch(1);
+    late.topic_partitions = Some(Vec::new());
+    assert_eq!(send(&mut h, late).error_code, 0);
+    c.beat(&mut h);
+    no_two_owners([&a, &b, &c].into_iter());
+    assert_eq!(c.count(), 0);
     // A member that lost its memory starts anew.
     a.epoch = 0;
     a.owned.clear();
     assert_eq!(a.beat(&mut h), 0);
-    assert_eq!(a.count(), 3);
+    assert_eq!(a.count(), 2);
 }
 
 #[test]

@@ -12,7 +12,8 @@ use crate::coordinator::group::message::{GroupRequest, GroupResponse};
 
 pub(super) type Owned = BTreeMap<TopicId, BTreeSet<i32>>;
 
-/// A consumer as a client library behaves: what it is told it takes, and says so in its next heartbeat.
+/// A consumer as a client library behaves: what it is told it takes, and says so in its next heartbeat. It may take its
+/// time to give partitions up, and say what it owns only when that has changed.
 pub(super) struct Client {
     pub(super) id: String,
     pub(super) instance: Option<String>,
@@ -22,6 +23,12 @@ pub(super) struct Client {
     pub(super) regex: Option<String>,
     /// It does not know what became of its last heartbeat, so the next one says everything.
     pub(super) unsure: bool,
+    /// It is slow to give up partitions, and says nothing in the meantime.
+    pub(super) is_slow: bool,
+    /// What it is to own once it has given up the rest.
+    pub(super) revoking: Option<Owned>,
+    /// What it has said that it owns.
+    said: Option<Owned>,
 }
 
 impl Client {
@@ -34,6 +41,24 @@ impl Client {
             topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
             regex: None,
             unsure: false,
+            is_slow: false,
+            revoking: None,
+            said: None,
+        }
+    }
+
+    /// It has lost its membership, and with it all it had.
+    pub(super) fn forget(&mut self) {
+        self.epoch = 0;
+        self.owned.clear();
+        self.revoking = None;
+        self.said = None;
+    }
+
+    /// It has given up what it was to give up.
+    pub(super) fn revoked(&mut self) {
+        if let Some(assignment) = self.revoking.take() {
+            self.owned = assignment;
         }
     }
 
@@ -55,6 +80,8 @@ impl Client {
             request.rebalance_timeout_ms = 30_000;
             request.subscribed_topic_names = Some(names.collect());
             request.subscribed_topic_regex = self.regex.as_deref().map(text);
+        } else if self.is_slow && self.said.as_ref() == Some(&self.owned) {
+            request.topic_partitions = None;
         }
         request
     }
@@ -71,9 +98,10 @@ impl Client {
     pub(super) fn take(&mut self, response: &ConsumerGroupHeartbeatResponse) {
         self.unsure = false;
         self.epoch = response.member_epoch;
+        self.said = Some(self.owned.clone());
         if let Some(assignment) = &response.assignment {
             let topics = assignment.topic_partitions.iter();
-            self.owned = topics
+            let assigned: Owned = topics
                 .map(|topic| {
                     (
                         TopicId(topic.topic_id),
@@ -81,6 +109,14 @@ impl Client {
                     )
                 })
                 .collect();
+            let keeps = |(topic, partitions): (&TopicId, &BTreeSet<i32>)| {
+                let assigned = assigned.get(topic);
+                assigned.is_some_and(|assigned| partitions.is_subset(assigned))
+            };
+            match self.is_slow && !self.owned.iter().all(keeps) {
+                true => self.revoking = Some(assigned),
+                false => (self.owned, self.revoking) = (assigned, None),
+            }
         }
     }
 

@@ -1,11 +1,13 @@
-//! Clients of both protocols in one group that come, go, pause and die at random, with answers that are lost; each seed
-//! is one run on virtual time. The group changes its protocol with them, any number of times.
+//! Clients of both protocols in one group that come, go, pause and die at random, with answers that are lost and
+//! requests that come a second time, much later; each seed is one run on virtual time. The group changes its protocol with them, any number of times.
 
 use super::consumer_client::*;
 use super::harness::*;
+use super::late::Late;
 use super::mixed_client::*;
 use super::simulation::{Random, seeds};
 use crate::coordinator::group::kind::Group;
+use crate::coordinator::group::message::GroupRequest;
 
 const PARTITIONS: i32 = 6;
 
@@ -20,12 +22,16 @@ fn cooperative_consumers_and_the_new_protocol_in_any_weather() {
 }
 
 fn run(is_cooperative: bool) {
-    let mut turns = 0;
+    let (mut turns, mut refused) = (0, 0);
     for seed in seeds(40) {
         println!("seed {seed}");
-        turns += Simulation::new(seed, is_cooperative).run();
+        let mut simulation = Simulation::new(seed, is_cooperative);
+        simulation.run();
+        turns += simulation.turns;
+        refused += simulation.late.refused;
     }
     assert!(turns > 0, "no group has changed its protocol");
+    assert!(refused > 0, "no request has come late");
 }
 
 struct Simulation {
@@ -36,7 +42,9 @@ struct Simulation {
     is_cooperative: bool,
     names: u64,
     was_classic: Option<bool>,
+    /// How often the group has changed its protocol.
     turns: u64,
+    late: Late,
 }
 
 impl Simulation {
@@ -53,11 +61,11 @@ impl Simulation {
             names: 0,
             was_classic: None,
             turns: 0,
+            late: Late::default(),
         }
     }
 
-    /// How often the group has changed its protocol.
-    fn run(mut self) -> u64 {
+    fn run(&mut self) {
         for _ in 0..200 {
             self.storm();
             let ms = self.random.below(3_000);
@@ -74,7 +82,6 @@ impl Simulation {
         let of_classic: usize = self.classic.iter().map(|client| client.owned.len()).sum();
         let of_consumers: usize = self.consumers.iter().map(Client::count).sum();
         assert_eq!(of_classic + of_consumers, PARTITIONS as usize);
-        self.turns
     }
 
     fn storm(&mut self) {
@@ -86,7 +93,9 @@ impl Simulation {
             1 if self.consumers.len() < 3 => {
                 self.names += 1;
                 let name = format!("consumer{}", self.names);
-                self.consumers.push(Client::new(&name, &["t"]));
+                let mut client = Client::new(&name, &["t"]);
+                client.is_slow = self.random.chance(50);
+                self.consumers.push(client);
             }
             2 if !self.classic.is_empty() => {
                 let at = below(&mut self.random, self.classic.len());
@@ -123,19 +132,33 @@ impl Simulation {
                 // The answer is lost; the client asks again.
                 client.phase = Phase::Out;
             }
-            client.step(&mut self.h, PARTITIONS);
+            let late = client.step(&mut self.h, PARTITIONS);
+            if let Some(request) = late.filter(|_| stormy) {
+                let member = (client.id.as_str(), client.generation);
+                self.late.may_keep(&mut self.random, member, request);
+            }
         }
         for client in &mut self.consumers {
             if stormy && self.random.chance(30) {
                 continue;
             }
+            if !stormy || self.random.chance(30) {
+                client.revoked();
+            }
+            let request = GroupRequest::ConsumerGroupHeartbeat(origin_of(1), client.request());
+            if stormy {
+                let member = (client.id.as_str(), client.epoch);
+                self.late.may_keep(&mut self.random, member, request);
+            }
             if stormy && self.random.chance(10) {
                 send(&mut self.h, client.request());
                 client.unsure = true;
             } else if client.beat(&mut self.h) != 0 {
-                client.epoch = 0;
-                client.owned.clear();
+                client.forget();
             }
+        }
+        if stormy && self.random.chance(30) {
+            self.late.deliver(&mut self.h, &mut self.random);
         }
         one_owner(&self.h, &self.classic, &self.consumers);
         let is_classic = match self.h.shard.groups.get("g") {

@@ -58,8 +58,8 @@ impl ClassicClient {
             .with_protocols(vec![protocol])
     }
 
-    /// Do what is next; nothing while an answer is awaited.
-    pub(super) fn step(&mut self, h: &mut Harness, partitions: i32) {
+    /// Do what is next; nothing while an answer is awaited. What it sent that names its generation is returned.
+    pub(super) fn step(&mut self, h: &mut Harness, partitions: i32) -> Option<GroupRequest> {
         match self.phase {
             Phase::Out => {
                 if !self.is_cooperative {
@@ -69,7 +69,7 @@ impl ClassicClient {
             }
             Phase::Joining(ticket) => {
                 if let Some(GroupResponse::JoinGroup(response)) = h.take(ticket) {
-                    self.joined(h, &response, partitions);
+                    return self.joined(h, &response, partitions);
                 }
             }
             Phase::Syncing(ticket) => {
@@ -84,24 +84,34 @@ impl ClassicClient {
             Phase::In => {
                 let request = heartbeat_request(&self.id, self.generation)
                     .with_group_instance_id(self.instance.as_deref().map(text));
-                match h.ask(GroupRequest::Heartbeat(request)) {
+                match h.ask(GroupRequest::Heartbeat(request.clone())) {
                     GroupResponse::Heartbeat(response) if response.error_code == 0 => {}
                     GroupResponse::Heartbeat(response) => self.failed(response.error_code),
                     other => panic!("{other:?}"),
                 }
+                return Some(GroupRequest::Heartbeat(request));
             }
         }
+        None
     }
 
-    fn joined(&mut self, h: &mut Harness, response: &JoinGroupResponse, partitions: i32) {
+    fn joined(
+        &mut self,
+        h: &mut Harness,
+        response: &JoinGroupResponse,
+        partitions: i32,
+    ) -> Option<GroupRequest> {
         self.phase = Phase::Out;
         match response.error_code {
             0 => {}
             79 => {
                 self.id = response.member_id.to_string();
-                return;
+                return None;
             }
-            code => return self.failed(code),
+            code => {
+                self.failed(code);
+                return None;
+            }
         }
         self.id = response.member_id.to_string();
         self.generation = response.generation_id;
@@ -115,7 +125,8 @@ impl ClassicClient {
             .collect();
         let request = sync_request(&self.id, self.generation, &assignments)
             .with_group_instance_id(self.instance.as_deref().map(text));
-        self.phase = Phase::Syncing(h.sync(request));
+        self.phase = Phase::Syncing(h.sync(request.clone()));
+        Some(GroupRequest::SyncGroup(request))
     }
 
     /// A cooperative client that has given something up joins again at once.
