@@ -9,9 +9,10 @@ use ottla_protocol::record::batch::{BatchHeader, HEADER_LEN as BATCH_HEADER_LEN}
 
 use crate::batch;
 use crate::case::{Case, Path};
-use crate::client::{connect, refused};
+use crate::client::connect;
 use crate::drive::{Conversation, Until, drive};
 use crate::error::{BenchError, Doing, Result};
+use crate::fetch_answer;
 use crate::frame_reader::FrameReader;
 use crate::lab::{Lab, timestamp_ms};
 use crate::produce::fill;
@@ -336,16 +337,7 @@ impl<'a> FromBroker<'a> {
     /// Walks a FetchResponse of version 12, whose records must be whole batches that start at the offset asked for.
     fn read_answer(&mut self, correlation_id: i32) -> Result<u64> {
         let frame = &mut self.answers;
-        frame.begin()?;
-        if frame.i32()? != correlation_id {
-            return Err(BenchError::Malformed(
-                "the answer is to another request".into(),
-            ));
-        }
-        frame.skip_tags()?;
-        frame.i32()?;
-        refused("Fetch", frame.i16()?)?;
-        frame.i32()?;
+        fetch_answer::begin(frame, correlation_id)?;
         let mut bytes = 0;
         for _ in 0..frame.compact_count()? {
             frame.skip_compact()?;
@@ -371,16 +363,7 @@ impl Conversation for FromBroker<'_> {
 }
 
 fn read_partition(frame: &mut FrameReader, set: &DataSet, offsets: &mut [i64]) -> Result<u64> {
-    let index = frame.i32()?;
-    refused("Fetch", frame.i16()?)?;
-    // High watermark, last stable offset, log start offset.
-    frame.skip(24)?;
-    for _ in 0..frame.compact_count()? {
-        frame.skip(16)?;
-        frame.skip_tags()?;
-    }
-    frame.i32()?;
-    let len = frame.compact_count()?;
+    let (index, len) = fetch_answer::begin_partition(frame)?;
     let offset = usize::try_from(index)
         .ok()
         .and_then(|index| offsets.get_mut(index));

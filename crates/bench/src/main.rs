@@ -13,6 +13,7 @@ mod consume;
 mod drive;
 mod durability;
 mod error;
+mod fetch_answer;
 mod frame_reader;
 mod groups;
 mod kafka;

@@ -17,6 +17,7 @@ use crate::case::{Case, Path};
 use crate::client::{Client, connect, refused};
 use crate::drive::{Conversation, Until, drive};
 use crate::error::{BenchError, Doing, Result};
+use crate::fetch_answer;
 use crate::frame_reader::FrameReader;
 use crate::lab::{Lab, timestamp_ms};
 use crate::produce::{ToBroker, await_removal};
@@ -310,30 +311,12 @@ impl Consumer {
     /// Walks a FetchResponse of version 12 for one partition; returns the bytes of whole batches.
     fn read_answer(&mut self, correlation_id: i32) -> Result<u64> {
         let frame = &mut self.answers;
-        frame.begin()?;
-        if frame.i32()? != correlation_id {
-            return Err(BenchError::Malformed(
-                "the answer is to another request".into(),
-            ));
-        }
-        frame.skip_tags()?;
-        frame.i32()?;
-        refused("Fetch", frame.i16()?)?;
-        // Session id, one topic with its name, one partition with its index.
-        frame.i32()?;
+        fetch_answer::begin(frame, correlation_id)?;
+        // One topic with its name, one partition.
         frame.compact_count()?;
         frame.skip_compact()?;
         frame.compact_count()?;
-        frame.i32()?;
-        refused("Fetch", frame.i16()?)?;
-        // High watermark, last stable offset, log start offset.
-        frame.skip(24)?;
-        for _ in 0..frame.compact_count()? {
-            frame.skip(16)?;
-            frame.skip_tags()?;
-        }
-        frame.i32()?;
-        let mut left = frame.compact_count()?;
+        let (_, mut left) = fetch_answer::begin_partition(frame)?;
         let mut bytes = 0;
         while left >= HEADER_LEN {
             let header = BatchHeader::read(frame.peek(HEADER_LEN)?);
