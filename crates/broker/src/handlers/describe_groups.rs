@@ -35,12 +35,13 @@ impl Handler for DescribeGroups {
         request: DescribeGroupsRequest,
     ) -> DescribeGroupsResponse {
         let ids: Vec<Arc<str>> = request.groups.iter().map(|id| Arc::from(&***id)).collect();
-        let mut groups = Vec::with_capacity(ids.len());
         let Some(shards) = by_shard(broker, &ids) else {
-            let refused = |id: &Arc<str>| refused(id, ResponseError::NotCoordinator);
-            groups.extend(ids.iter().map(refused));
-            return DescribeGroupsResponse::default().with_groups(groups);
+            let strangers = ids
+                .iter()
+                .map(|id| refused(id, ResponseError::NotCoordinator));
+            return DescribeGroupsResponse::default().with_groups(strangers.collect());
         };
+        let mut groups = Vec::with_capacity(ids.len());
         for (shard, ids) in shards {
             let request = GroupRequest::DescribeGroups(origin(context, version), ids.clone());
             match broker.groups().ask_shard(shard, request).await {

@@ -51,8 +51,7 @@ impl Handler for FindCoordinator {
     }
 }
 
-/// Every group's coordinator is this broker.
-/// This broker: it coordinates everything.
+/// This broker: it coordinates every group and every transactional id.
 fn this_broker(broker: &Broker, context: &RequestContext<'_>) -> Result<Node, ResponseError> {
     let metadata = broker.metadata();
     let mut nodes = nodes(metadata, &metadata.image(), context.connection, true).into_iter();
