@@ -14,11 +14,7 @@ import (
 var records = task.Fixture()
 
 func main() {
-	var cases []task.Case
-	for _, codec := range task.Codecs {
-		cases = append(cases, task.Case{Name: "round-trip-" + codec, Body: func() error { return roundTrip(codec) }})
-	}
-	task.Run(append(cases,
+	task.Run(append(task.RoundTrips(roundTrip),
 		task.Case{Name: "offsets-by-timestamp", Body: offsetsByTimestamp},
 		task.Case{Name: "seek", Body: seek},
 		task.Case{Name: "large-record", Body: largeRecord},

@@ -42,6 +42,15 @@ type Case struct {
 	Body func() error
 }
 
+// RoundTrips makes a case of each codec: records go in with it and come out.
+func RoundTrips(roundTrip func(codec string) error) []Case {
+	var cases []Case
+	for _, codec := range Codecs {
+		cases = append(cases, Case{"round-trip-" + codec, func() error { return roundTrip(codec) }})
+	}
+	return cases
+}
+
 // Fixture reads the records that every client writes and reads.
 func Fixture() []Record {
 	text, err := os.ReadFile(os.Getenv("COMPAT_RECORDS"))
