@@ -9,6 +9,7 @@ const { Kafka, CompressionTypes, CompressionCodecs, logLevel } = require('kafkaj
 const snappy = require('kafkajs-snappy')
 const lz4 = require('lz4-napi')
 const zstd = require('@bokuweb/zstd-wasm')
+const { Skip, run } = require('../harness/cases.js')
 
 const { COMPAT_BOOTSTRAP: BOOTSTRAP, COMPAT_STRICT_BOOTSTRAP: STRICT_BOOTSTRAP, COMPAT_PREFIX: PREFIX } = process.env
 const CODECS = { none: 'None', gzip: 'GZIP', snappy: 'Snappy', lz4: 'LZ4', zstd: 'ZSTD' }
@@ -43,8 +44,6 @@ function headersOf(pairs) {
 const records = JSON.parse(fs.readFileSync(process.env.COMPAT_RECORDS, 'utf8')).map(r => ({
   key: blob(r.key), value: blob(r.value), headers: headersOf(r.headers), timestamp: String(r.timestamp),
 }))
-
-class Skip extends Error {}
 
 async function produce(topic, messages, { codec = 'none', client = kafka, ...settings } = {}) {
   const producer = client.producer({ createPartitioner: () => () => 0, ...settings })
@@ -184,22 +183,11 @@ async function unknownTopic() {
 
 async function main() {
   await zstd.init()
-  const cases = {
+  await run({
     ...Object.fromEntries(Object.keys(CODECS).map(codec => [`round-trip-${codec}`, roundTrip(codec)])),
     'offsets-by-timestamp': offsetsByTimestamp, seek, 'large-record': largeRecord,
     'too-large-record': tooLargeRecord, idempotence, 'create-topic': createTopic, 'unknown-topic': unknownTopic,
-  }
-  for (const [name, body] of Object.entries(cases)) {
-    const report = { case: name, outcome: 'passed', reason: '' }
-    try {
-      await body()
-    } catch (error) {
-      report.outcome = error instanceof Skip ? 'skipped' : 'failed'
-      report.reason = String(error.message).slice(0, 500)
-      console.error(error)
-    }
-    console.log(JSON.stringify(report))
-  }
+  })
 }
 
 main()

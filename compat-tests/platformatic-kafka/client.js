@@ -5,6 +5,7 @@ const assert = require('node:assert')
 const fs = require('node:fs')
 const { randomBytes } = require('node:crypto')
 const { Admin, Consumer, MessagesStreamModes, Producer } = require('@platformatic/kafka')
+const { Skip, run } = require('../harness/cases.js')
 
 const { COMPAT_BOOTSTRAP: BOOTSTRAP, COMPAT_STRICT_BOOTSTRAP: STRICT_BOOTSTRAP, COMPAT_PREFIX: PREFIX } = process.env
 const CODECS = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
@@ -17,8 +18,6 @@ const records = JSON.parse(fs.readFileSync(process.env.COMPAT_RECORDS, 'utf8')).
   key: blob(r.key), value: blob(r.value), timestamp: BigInt(r.timestamp),
   headers: r.headers.map(([name, text]) => [Buffer.from(name), blob(text)]),
 }))
-
-class Skip extends Error {}
 
 const common = (broker = BOOTSTRAP) =>
   ({ clientId: 'compat', bootstrapBrokers: [broker], timeout: 10000, retries: 20, retryDelay: 100, autocreateTopics: true })
@@ -211,23 +210,12 @@ async function unknownTopic() {
 }
 
 async function main() {
-  const cases = {
+  await run({
     ...Object.fromEntries(CODECS.map(codec => [`round-trip-${codec}`, roundTrip(codec)])),
     'offsets-by-timestamp': offsetsByTimestamp, seek, 'large-record': largeRecord,
     'too-large-record': tooLargeRecord, idempotence, transactions, 'create-topic': createTopic,
     'topic-configs': topicConfigs, 'unknown-topic': unknownTopic,
-  }
-  for (const [name, body] of Object.entries(cases)) {
-    const report = { case: name, outcome: 'passed', reason: '' }
-    try {
-      await body()
-    } catch (error) {
-      report.outcome = error instanceof Skip ? 'skipped' : 'failed'
-      report.reason = String(error.message).slice(0, 500)
-      console.error(error)
-    }
-    console.log(JSON.stringify(report))
-  }
+  })
 }
 
 main()
