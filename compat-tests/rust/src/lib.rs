@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 /// How a case ends; an error with [`SKIP`] in front is a skip.
 pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;
-/// A named check.
-pub type Case<'a> = (String, Box<dyn Fn() -> Outcome + 'a>);
+/// A named check of the program `P`.
+pub type Case<P> = (&'static str, fn(&P) -> Outcome);
 
 pub const CODECS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
 const SKIP: &str = "skip: ";
@@ -118,13 +118,20 @@ pub fn check_offsets_by_timestamp(records: &[Record], offset_at: impl Fn(i64) ->
 }
 
 /// Runs the cases and prints a report line for each.
-pub fn run(cases: Vec<Case>) {
-    for (name, body) in cases {
-        let (outcome, reason) = match body().map_err(|error| error.to_string()) {
-            Ok(()) => ("passed", String::new()),
-            Err(reason) if reason.starts_with(SKIP) => ("skipped", reason),
-            Err(reason) => ("failed", reason.chars().take(600).collect()),
-        };
-        println!("{}", json!({"case": name, "outcome": outcome, "reason": reason}));
+pub fn run<P>(program: &P, round_trip: fn(&P, &str) -> Outcome, cases: &[Case<P>]) {
+    for codec in CODECS {
+        report(&format!("round-trip-{codec}"), round_trip(program, codec));
     }
+    for (name, body) in cases {
+        report(name, body(program));
+    }
+}
+
+fn report(name: &str, outcome: Outcome) {
+    let (outcome, reason) = match outcome.map_err(|error| error.to_string()) {
+        Ok(()) => ("passed", String::new()),
+        Err(reason) if reason.starts_with(SKIP) => ("skipped", reason),
+        Err(reason) => ("failed", reason.chars().take(600).collect()),
+    };
+    println!("{}", json!({"case": name, "outcome": outcome, "reason": reason}));
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use compat::{
-    CODECS, Case, Outcome, Record, check_offsets_by_timestamp, compare, fixture, incompressible, numbered, same, strict, told, topic,
+    Outcome, Record, check_offsets_by_timestamp, compare, fixture, incompressible, numbered, same, strict, told, topic,
 };
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication, TopicResult};
 use rdkafka::client::DefaultClientContext;
@@ -22,22 +22,18 @@ struct Program {
 }
 
 fn main() -> Outcome {
-    let program = &Program { runtime: Runtime::new()?, records: fixture()? };
-    let mut cases: Vec<Case> = CODECS
-        .into_iter()
-        .map(|codec| (format!("round-trip-{codec}"), Box::new(move || program.round_trip(codec)) as Box<dyn Fn() -> Outcome>))
-        .collect();
-    let mut add = |name: &str, body: fn(&Program) -> Outcome| cases.push((name.to_owned(), Box::new(move || body(program))));
-    add("offsets-by-timestamp", Program::offsets_by_timestamp);
-    add("seek", Program::seek);
-    add("large-record", Program::large_record);
-    add("too-large-record", Program::too_large_record);
-    add("idempotence", Program::idempotence);
-    add("transactions", Program::transactions);
-    add("create-topic", Program::create_topic);
-    add("topic-configs", Program::topic_configs);
-    add("unknown-topic", Program::unknown_topic);
-    compat::run(cases);
+    let program = Program { runtime: Runtime::new()?, records: fixture()? };
+    compat::run(&program, Program::round_trip, &[
+        ("offsets-by-timestamp", Program::offsets_by_timestamp),
+        ("seek", Program::seek),
+        ("large-record", Program::large_record),
+        ("too-large-record", Program::too_large_record),
+        ("idempotence", Program::idempotence),
+        ("transactions", Program::transactions),
+        ("create-topic", Program::create_topic),
+        ("topic-configs", Program::topic_configs),
+        ("unknown-topic", Program::unknown_topic),
+    ]);
     Ok(())
 }
 

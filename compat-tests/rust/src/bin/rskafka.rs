@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use compat::{CODECS, Case, Outcome, Record, check_offsets_by_timestamp, compare, fixture, incompressible, same, strict, told, topic};
+use compat::{Outcome, Record, check_offsets_by_timestamp, compare, fixture, incompressible, same, strict, told, topic};
 use rskafka::BackoffConfig;
 use rskafka::client::error::{Error as ClientError, ProtocolError};
 use rskafka::client::partition::{Compression, OffsetAt, PartitionClient, UnknownTopicHandling};
@@ -24,19 +24,15 @@ fn main() -> Outcome {
     let runtime = Runtime::new()?;
     let client = runtime.block_on(connect(told("COMPAT_BOOTSTRAP")))?;
     let records = fixture()?.into_iter().map(possible).collect();
-    let program = &Program { runtime, client, records };
-    let mut cases: Vec<Case> = CODECS
-        .into_iter()
-        .map(|codec| (format!("round-trip-{codec}"), Box::new(move || program.round_trip(codec)) as Box<dyn Fn() -> Outcome>))
-        .collect();
-    let mut add = |name: &str, body: fn(&Program) -> Outcome| cases.push((name.to_owned(), Box::new(move || body(program))));
-    add("offsets-by-timestamp", Program::offsets_by_timestamp);
-    add("seek", Program::seek);
-    add("large-record", Program::large_record);
-    add("too-large-record", Program::too_large_record);
-    add("create-topic", Program::create_topic);
-    add("unknown-topic", Program::unknown_topic);
-    compat::run(cases);
+    let program = Program { runtime, client, records };
+    compat::run(&program, Program::round_trip, &[
+        ("offsets-by-timestamp", Program::offsets_by_timestamp),
+        ("seek", Program::seek),
+        ("large-record", Program::large_record),
+        ("too-large-record", Program::too_large_record),
+        ("create-topic", Program::create_topic),
+        ("unknown-topic", Program::unknown_topic),
+    ]);
     Ok(())
 }
 
