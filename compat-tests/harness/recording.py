@@ -16,13 +16,16 @@ KEYS = ("api_key", "name", "topic", "resource_name", "index", "partition", "key"
 
 
 class Recorder:
-    """Plays requests to one broker and keeps the answers in order, each under a label of its own."""
+    """Plays requests to one broker and keeps the answers in order, each under a label of its own.
 
-    def __init__(self, bootstrap, prefix, now_ms):
+    `common`: the versions that all brokers of the comparison announce, by API key.
+    """
+
+    def __init__(self, bootstrap, prefix, now_ms, common=None):
         self.bootstrap, self.prefix, self.now_ms = bootstrap, prefix, now_ms
         self.connection = wire.Connection(bootstrap, SILENCE_S)
         self.answers, self.messages, self.asked = {}, {}, {}
-        self.announced = None
+        self.announced, self.common = None, common or {}
 
     def name(self, text):
         """A topic name of this play."""

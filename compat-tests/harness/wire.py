@@ -165,13 +165,18 @@ def default(kind):
 
 
 def request_bytes(api, version, body, correlation_id, client_id="compat-tests"):
-    """A whole request without its 4-byte length."""
+    """A whole request without its 4-byte length; a body of bytes goes out as it is."""
     flexible = version >= api.flexible
     header = struct.pack(">hhi", api.key, version, correlation_id)
     header += struct.pack(">h", len(client_id)) + client_id.encode() + (b"\0" if flexible else b"")
-    writer = Writer(version, flexible)
+    return header + (body if isinstance(body, bytes) else body_bytes(api, version, body))
+
+
+def body_bytes(api, version, body):
+    """The body of a request."""
+    writer = Writer(version, version >= api.flexible)
     writer.structure(api.request, body)
-    return header + bytes(writer.out)
+    return bytes(writer.out)
 
 
 def read_response(api, version, frame):

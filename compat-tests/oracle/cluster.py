@@ -85,4 +85,21 @@ def list_groups_of_old(recorder):
         recorder.call("all", schema.LIST_GROUPS, version, {})
 
 
-SCRIPTS = [list_groups_of_old, describe_quorum, describe_cluster, topic_pages, elect_all, list_reassignments]
+def authorized_operations(recorder):
+    """What may be done, where it is asked for and where not: of the cluster, of topics, of groups."""
+    name = recorder.create("permitted")
+    for version in range(8, 14):
+        for cluster in (False, True):
+            for topic in (False, True):
+                recorder.call(f"cluster {cluster}, topic {topic}", schema.METADATA, version, {
+                    "topics": [{"name": name}, {"name": recorder.name("unknown")}],
+                    "include_cluster_authorized_operations": cluster, "include_topic_authorized_operations": topic})
+    for version in range(3, 7):
+        recorder.call("of a group", schema.DESCRIBE_GROUPS, version, {
+            "groups": [recorder.name("nobody")], "include_authorized_operations": True})
+    for version in range(2):
+        recorder.call("of a group", schema.CONSUMER_GROUP_DESCRIBE, version, {
+            "group_ids": [recorder.name("nobody")], "include_authorized_operations": True})
+
+
+SCRIPTS = [list_groups_of_old, authorized_operations, describe_quorum, describe_cluster, topic_pages, elect_all, list_reassignments]

@@ -1,5 +1,7 @@
 """What tells of transactions, and what brokers say to each other about them; reads at both isolation levels."""
 
+import itertools
+
 from harness import schema, session
 from harness.transactional import Transactional, find_group
 
@@ -176,4 +178,56 @@ def read_all(recorder, when, topic, topic_id, group):
                 "groups": [{"group_id": group, "member_epoch": -1, "topics": wanted}]})
 
 
-SCRIPTS = [list_transactions, describe_producers, batched_additions, write_txn_markers, isolation]
+def offsets_in_transactions(recorder):
+    """AddOffsetsToTxn and TxnOffsetCommit: groups, members, generations, topics and epochs, good and bad, in every version."""
+    topic, unknown, group = recorder.create("offset-transactional"), recorder.name("unknown"), recorder.name("offsets")
+    find_group(recorder, group)
+    for version in range(6):
+        one = Transactional(recorder, f"offsets-{version}", 4)
+        one.init(f"{version} begins", 4)
+
+        def add(what, group_id=group, off=0, one=one, version=version, **change):
+            recorder.call(f"{version} {what}", schema.ADD_OFFSETS_TO_TXN, min(version, 4), {**one.named(off), "group_id": group_id, **change})
+
+        def commit(what, *partitions, off=0, one=one, version=version, **change):
+            """`partitions`: topic, index, offset and metadata of each, those of a topic beside each other."""
+            topics = itertools.groupby(partitions or [(topic, 0, 5, "m")], key=lambda partition: partition[0])
+            body = {**one.named(off), "group_id": group, "generation_id": -1, "member_id": "", "group_instance_id": None,
+                    "topics": [{"name": name, "partitions": [
+                        {"index": index, "offset": offset, "leader_epoch": -1, "metadata": metadata}
+                        for _, index, offset, metadata in those]} for name, those in topics]}
+            recorder.call(what, schema.TXN_OFFSET_COMMIT, version, {**body, **change})
+        commit("before the group is added")
+        add("no group", group_id="")
+        add("old epoch", off=-1)
+        add("later epoch", off=1)
+        add("other producer", producer_id=one.producer + 1000)
+        add("nobody", transactional_id=recorder.name("nobody"))
+        add("no id", transactional_id="")
+        add("well")
+        add("again")
+        commit("well")
+        commit("no metadata", (topic, 0, 6, None))
+        commit("large metadata", (topic, 0, 6, "x" * 4097))
+        commit("negative offset", (topic, 0, -3, "m"))
+        commit("unknown partition", (topic, 7, 6, "m"), (topic, -1, 6, "m"))
+        commit("unknown topic", (unknown, 0, 6, "m"), (topic, 0, 7, "m"))
+        commit("nothing", topics=[])
+        commit("no group", group_id="")
+        commit("no id", transactional_id="")
+        commit("another id", transactional_id=recorder.name("nobody"))
+        commit("later epoch", off=1)
+        commit("other producer", producer_id=one.producer + 1000)
+        if version >= 3:
+            commit("stranger", member_id="nobody", generation_id=1)
+            commit("generation without a member", generation_id=3)
+            commit("member without a generation", member_id="nobody")
+            commit("unknown instance", member_id="nobody", generation_id=1, group_instance_id="i")
+        one.end(f"{version} commits", True)
+        for stable in (False, True):
+            recorder.call(f"{version}, stable {stable}", schema.OFFSET_FETCH, 7, {"group_id": group, "require_stable": stable, "topics": None})
+        add("after the end")
+        one.end(f"{version} aborts", False)
+
+
+SCRIPTS = [list_transactions, describe_producers, batched_additions, write_txn_markers, isolation, offsets_in_transactions]
