@@ -15,6 +15,9 @@ CLIENTS = {
     "kcat": ["kcat", "kcat-group"],
     "confluent-kafka (Python)": ["confluent-kafka", "confluent-kafka-group", "confluent-kafka-group-848",
                                  "librdkafka-transactions"],
+    "@confluentinc/kafka-javascript": [
+        "confluent-kafka-javascript", "confluent-kafka-javascript-callbacks", "confluent-kafka-javascript-transactions",
+        "confluent-kafka-javascript-group", "confluent-kafka-javascript-group-848"],
     "confluent-kafka-go": ["confluent-kafka-go", "confluent-kafka-go-group", "confluent-kafka-go-group-848"],
     "rdkafka (Rust)": ["rdkafka", "rdkafka-group", "rdkafka-group-848"],
     "rskafka (Rust)": ["rskafka"],
