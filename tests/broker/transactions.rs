@@ -164,6 +164,13 @@ async fn open_transactions_outlive_a_restart() {
         assert_eq!(before.end(true).await, 0, "{version:?}");
         assert_eq!(committed_values(&mut client, "t").await, ["kept", "open"]);
         assert_eq!(group_offset(&mut client, "g", true).await, (0, 3));
+        // What is decided stays so.
+        assert_eq!(before.commit_offset("g", "t", 4).await, 0);
+        assert_eq!(before.end(false).await, 0);
+        broker.restart().await;
+        let mut client = broker.client().await;
+        assert_eq!(committed_values(&mut client, "t").await, ["kept", "open"]);
+        assert_eq!(group_offset(&mut client, "g", true).await, (0, 3));
     }
 }
 

@@ -12,8 +12,19 @@ const ID: ProducerId = ProducerId(7);
 
 /// A batch of `count` records whose first has offset `at`.
 fn data(at: i64, epoch: i16, sequence: i32, count: i32, transactional: bool) -> BatchHeader {
+    data_of(ID, at, epoch, sequence, count, transactional)
+}
+
+fn data_of(
+    id: ProducerId,
+    at: i64,
+    epoch: i16,
+    sequence: i32,
+    count: i32,
+    transactional: bool,
+) -> BatchHeader {
     let mut builder = BatchBuilder::new().base_offset(Offset(at)).producer(
-        ID,
+        id,
         ProducerEpoch(epoch),
         Sequence(sequence),
     );
@@ -32,12 +43,22 @@ fn marker(
     committed: bool,
     coordinator_epoch: i32,
 ) -> (BatchHeader, EndTxnMarker) {
+    marker_of(ID, at, epoch, committed, coordinator_epoch)
+}
+
+fn marker_of(
+    id: ProducerId,
+    at: i64,
+    epoch: i16,
+    committed: bool,
+    coordinator_epoch: i32,
+) -> (BatchHeader, EndTxnMarker) {
     let marker = EndTxnMarker {
         committed,
         coordinator_epoch,
     };
     let batch = marker
-        .batch(ID, ProducerEpoch(epoch), Timestamp(at))
+        .batch(id, ProducerEpoch(epoch), Timestamp(at))
         .unwrap();
     let mut header = *batch.header();
     header.set_base_offset(Offset(at));
@@ -165,6 +186,31 @@ fn transactions_hold_back_until_their_end_is_replicated() {
     assert_eq!(state.apply(&header, Some(end)), None);
     assert_eq!(verdict(&state, &data(22, 1, 0, 1, true)), "append");
     assert_eq!(verdict(&state, &data(22, 0, 10, 1, true)), "epoch");
+}
+
+/// Who reads looks no further for aborted transactions once one of them has ended with all below stable.
+#[test]
+fn the_end_of_a_transaction_tells_where_the_first_open_one_of_another_begins() {
+    let mut state = ProducerState::default();
+    for id in [1, 2, 3] {
+        state.apply(&data_of(ProducerId(id), id - 1, 0, 0, 1, true), None);
+    }
+    // Producers 1, 2 and 3 have begun at 0, 1 and 2.
+    for (at, id, first_open) in [(3, 2, 0), (4, 1, 2), (5, 3, 6)] {
+        let (header, end) = marker_of(ProducerId(id), at, 0, false, 0);
+        let done = state.apply(&header, Some(end)).unwrap();
+        assert_eq!(
+            (done.producer_id, done.first_offset, done.last_offset),
+            (ProducerId(id), Offset(id - 1), Offset(at))
+        );
+        assert_eq!(done.last_stable_offset, Offset(first_open), "{id}");
+        state.on_high_watermark(Offset(at + 1));
+        let unstable = state.first_unstable_offset();
+        assert_eq!(
+            unstable,
+            Some(Offset(first_open)).filter(|_| first_open < 6)
+        );
+    }
 }
 
 #[test]

@@ -16,3 +16,4 @@ mod offsets;
 mod requests;
 mod simulation;
 mod static_members;
+mod transactional_offsets;

@@ -3,4 +3,5 @@
 mod records;
 mod simulation;
 mod transitions;
+mod verification;
 mod world;

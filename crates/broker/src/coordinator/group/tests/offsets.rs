@@ -259,12 +259,26 @@ fn offsets_of_a_transaction_count_from_its_marker() {
     );
     replay(&mut shard, 7, 20);
     shard.replay_end_transaction(ProducerId(7), false);
-    assert_eq!(committed(&shard), Some(10));
+    assert_eq!(
+        (committed(&shard), shard.offsets.is_pending("g", "t", 0)),
+        (Some(10), false)
+    );
     // A later commit outside of the transaction wins over the marker.
     replay(&mut shard, 8, 30);
     replay(&mut shard, -1, 40);
     shard.replay_end_transaction(ProducerId(8), true);
     assert_eq!(committed(&shard), Some(40));
+    // What was deleted in the meantime does not come back.
+    replay(&mut shard, 9, 50);
+    let key = OffsetCommitKey {
+        group: "g".into(),
+        topic: "t".into(),
+        partition: 0,
+    };
+    let origin = RecordOrigin::at(Offset(100));
+    shard.replay(origin, GroupRecord::OffsetCommit(key, None));
+    shard.replay_end_transaction(ProducerId(9), true);
+    assert_eq!(committed(&shard), None);
 }
 
 /// What Kafka's `Utils.abs(group.hashCode()) % 50` gives.

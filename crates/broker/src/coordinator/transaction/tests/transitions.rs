@@ -43,9 +43,18 @@ fn producer(id: ProducerId, epoch: ProducerEpoch) -> Producer {
 }
 
 fn add(world: &mut World, producer: &Producer, client_version: i16) -> Result<(), Error> {
+    add_to(world, producer, 0, client_version)
+}
+
+fn add_to(
+    world: &mut World,
+    producer: &Producer,
+    partition: usize,
+    client_version: i16,
+) -> Result<(), Error> {
     let ticket = world.send(|_| TransactionRequest::AddPartitions {
         producer: producer.clone(),
-        partitions: named(&[0]),
+        partitions: named(&[partition]),
         client_version,
     });
     match world.take(ticket).unwrap() {
@@ -54,14 +63,18 @@ fn add(world: &mut World, producer: &Producer, client_version: i16) -> Result<()
     }
 }
 
-/// End the transaction and write its markers.
-fn end(world: &mut World, producer: &Producer, committed: bool, client_version: i16) -> Given {
-    let ticket = world.send(|new_id| TransactionRequest::EndTxn {
+fn ask_to_end(world: &mut World, producer: &Producer, committed: bool, client_version: i16) -> u64 {
+    world.send(|new_id| TransactionRequest::EndTxn {
         producer: producer.clone(),
         committed,
         client_version,
         new_id,
-    });
+    })
+}
+
+/// End the transaction and write its markers.
+fn end(world: &mut World, producer: &Producer, committed: bool, client_version: i16) -> Given {
+    let ticket = ask_to_end(world, producer, committed, client_version);
     world.finish_work();
     match world.take(ticket).unwrap() {
         TransactionResponse::Producer(given) => given,
@@ -121,6 +134,11 @@ fn repeated_ends_are_told_from_new_ones() {
         end(&mut world, &second, false, V2),
         Err(Error::InvalidTxnState)
     );
+    // What it sent in the epoch it is told to leave must not arrive later, if it has begun anything or not.
+    for epoch in [2, 3] {
+        let unseen = producer(first.id, ProducerEpoch(epoch));
+        assert_eq!(end(&mut world, &unseen, false, V2), bumped(epoch + 1));
+    }
 }
 
 #[test]
@@ -255,12 +273,7 @@ fn markers_are_written_again_after_a_restart_and_the_answer_does_not_wait_for_ev
     let mut world = World::new(2, 1);
     let producer = begin(&mut world);
     assert_eq!(add(&mut world, &producer, V2), Ok(()));
-    let ticket = world.send(|new_id| TransactionRequest::EndTxn {
-        producer: producer.clone(),
-        committed: true,
-        client_version: V2,
-        new_id,
-    });
+    let ticket = ask_to_end(&mut world, &producer, true, V2);
     assert_eq!(world.take(ticket), None);
     world.sleep(1_000);
     let given = Ok((producer.id, ProducerEpoch(1)));
@@ -289,6 +302,8 @@ fn what_cannot_be_written_has_not_happened() {
     world.failing = None;
     assert_eq!(add(&mut world, &producer, V2), Ok(()));
     world.failing = Some(AppendFailure::NotEnoughReplicas);
+    ask_to_end(&mut world, &producer, true, V2);
+    assert_eq!(world.work, [], "no marker before the decision is written");
     assert_eq!(
         end(&mut world, &producer, true, V2),
         Err(Error::CoordinatorNotAvailable)
@@ -303,6 +318,74 @@ fn what_cannot_be_written_has_not_happened() {
     world.failing = None;
     world.sleep(500);
     assert_eq!(metadata(&world).state, TransactionState::CompleteAbort);
+}
+
+#[test]
+fn the_time_of_a_transaction_runs_from_its_first_partition_on() {
+    let mut world = World::new(2, 2);
+    let slow = begin(&mut world);
+    assert_eq!(add(&mut world, &slow, V2), Ok(()));
+    world.sleep(600);
+    assert_eq!(add_to(&mut world, &slow, 1, V2), Ok(()));
+    world.sleep(400);
+    assert_eq!(metadata(&world).state, TransactionState::PrepareAbort);
+}
+
+#[test]
+fn a_new_id_for_another_epoch_aborts_nothing() {
+    let mut world = World::new(2, 1);
+    let slow = begin(&mut world);
+    assert_eq!(add(&mut world, &slow, V2), Ok(()));
+    world.failing = Some(AppendFailure::Storage);
+    world.sleep(1_000);
+    world.failing = None;
+    let other = producer(slow.id, ProducerEpoch(slow.epoch.0 + 1));
+    for (asked_for, state) in [
+        (other, TransactionState::Ongoing),
+        (slow, TransactionState::PrepareAbort),
+    ] {
+        let id = ProducerId(77);
+        world.send(|_| TransactionRequest::AbortTimedOut(asked_for.clone(), id));
+        assert_eq!(metadata(&world).state, state);
+    }
+}
+
+/// In version 1 the epoch of the next transaction is that of the one whose markers are being written.
+#[test]
+fn nothing_joins_or_ends_a_transaction_whose_markers_are_being_written() {
+    for committed in [true, false] {
+        let mut world = World::new(2, 2);
+        let producer_of = |epoch| producer(ProducerId(1_001), ProducerEpoch(epoch));
+        assert_eq!(begin(&mut world), producer_of(0));
+        assert_eq!(add(&mut world, &producer_of(0), V1), Ok(()));
+        ask_to_end(&mut world, &producer_of(0), committed, V1);
+        for partition in [0, 1] {
+            let added = add_to(&mut world, &producer_of(0), partition, V1);
+            assert_eq!(added, Err(Error::ConcurrentTransactions));
+        }
+        // The markers of another epoch are not its own; and it is not forgotten, however long they take.
+        world.send(|_| TransactionRequest::MarkersWritten(producer_of(1)));
+        world.sleep(8 * 86_400_000);
+        assert!(metadata(&world).state.is_prepared());
+        world.finish_work();
+        assert!(!metadata(&world).state.is_prepared());
+    }
+}
+
+/// One without a limit belongs to an outside coordinator (KIP-939); a log of Kafka's may hold it.
+#[test]
+fn an_open_transaction_is_not_forgotten() {
+    let mut world = World::new(2, 1);
+    let producer = begin(&mut world);
+    assert_eq!(add(&mut world, &producer, V2), Ok(()));
+    let without_limit = TransactionMetadata {
+        timeout_ms: i32::MAX,
+        ..metadata(&world)
+    };
+    world.put("id", &without_limit);
+    world.restart();
+    world.sleep(8 * 86_400_000);
+    assert_eq!(metadata(&world), without_limit);
 }
 
 #[test]

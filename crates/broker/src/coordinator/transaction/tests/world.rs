@@ -146,6 +146,11 @@ impl World {
         self.settle();
     }
 
+    /// Have this in the log, as a former coordinator may have left it.
+    pub(super) fn put(&mut self, id: &str, known: &TransactionMetadata) {
+        self.append(&[known.to_record(id, 1)]).unwrap();
+    }
+
     /// Write one of the markers of a transaction.
     pub(super) fn write_marker(&self, markers: &Markers, partition: usize, committed: bool) {
         let marker = EndTxnMarker {

@@ -109,7 +109,9 @@ impl Simulation {
                 Request::Write { partition, .. } => match self.admit(&flight.producer, partition) {
                     Ok(guard) => {
                         flight.stage = Stage::Admitted(guard);
-                        flight.arrives = now + self.random.below(50);
+                        let slow = !self.calm && self.random.chance(10);
+                        let delay = self.random.below(if slow { 1_500 } else { 50 });
+                        flight.arrives = now + delay;
                         self.flights.push(flight);
                         None
                     }

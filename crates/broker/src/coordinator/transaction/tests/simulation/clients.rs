@@ -122,7 +122,9 @@ impl Simulation {
         }
         self.clients[at].tries += 1;
         let is_write = matches!(request, Request::Write { .. });
-        if is_write && self.clients[at].tries > 3 {
+        // Some give up while their write is still on its way.
+        let gives_up = self.clients[at].tries > 3 || self.random.chance(20);
+        if is_write && gives_up {
             self.clients[at].tries = 0;
             return self.give_up(at);
         }
