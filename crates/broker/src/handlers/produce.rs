@@ -230,7 +230,7 @@ impl TopicProduce<'_> {
         leave.map_err(|error| match error {
             error if is_passing(error) => ResponseError::NotEnoughReplicas.into(),
             ResponseError::TransactionAbortable if self.version < ABORTABLE_FROM => Failure {
-                message: Some("the partition was not added to the transaction".to_owned()),
+                message: Some("Partition was not added to the transaction".to_owned()),
                 ..ResponseError::InvalidTxnState.into()
             },
             error => error.into(),

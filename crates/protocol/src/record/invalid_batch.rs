@@ -83,7 +83,7 @@ pub enum InvalidBatch {
     )]
     Keys(Vec<(i32, String)>),
     /// Some records have a timestamp out of bounds, and some perhaps no key.
-    #[error("one or more records have been rejected due to invalid timestamp")]
+    #[error("One or more records have been rejected due to invalid timestamp")]
     Timestamps(Vec<(i32, String)>),
     /// The batch cannot be written anew.
     #[error("{0}")]

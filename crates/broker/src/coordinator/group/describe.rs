@@ -30,7 +30,8 @@ impl GroupShard {
     pub(super) fn describe(&self, version: i16, ids: &[Arc<str>]) -> DescribeGroupsResponse {
         let describe = |id: &Arc<str>| match self.groups.get(id) {
             Some(Group::Classic(group)) => group.describe(),
-            _ => unknown_group(version, id),
+            Some(_) => unknown_group(version, id, "is not a classic group"),
+            None => unknown_group(version, id, "not found"),
         };
         DescribeGroupsResponse::default().with_groups(ids.iter().map(describe).collect())
     }
@@ -154,7 +155,7 @@ impl GroupShard {
     }
 }
 
-fn unknown_group(version: i16, id: &str) -> DescribedGroup {
+fn unknown_group(version: i16, id: &str, why: &str) -> DescribedGroup {
     let described = DescribedGroup::default()
         .with_group_id(text(id).into())
         .with_group_state(text("Dead"));
@@ -163,5 +164,5 @@ fn unknown_group(version: i16, id: &str) -> DescribedGroup {
     }
     described
         .with_error_code(ResponseError::GroupIdNotFound.code())
-        .with_error_message(Some(text(&format!("Group {id} not found."))))
+        .with_error_message(Some(text(&format!("Group {id} {why}."))))
 }

@@ -237,8 +237,12 @@ impl GroupShard {
                 )));
             }
             None => {
+                let kind = match request.member_epoch > 0 {
+                    true => "Consumer group",
+                    false => "Group",
+                };
                 return Err(consumer::Refusal::not_found(format!(
-                    "Group {id} not found."
+                    "{kind} {id} not found."
                 )));
             }
         };

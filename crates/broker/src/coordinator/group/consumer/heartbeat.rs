@@ -48,6 +48,9 @@ pub(in crate::coordinator::group) fn check(
 ) -> Result<(), Refusal> {
     let invalid = |why: &str| refuse(ResponseError::InvalidRequest, why);
     let is_blank = |text: Option<&str>| text.is_some_and(|text| text.trim().is_empty());
+    if (version >= 1 || request.member_epoch != 0) && is_blank(Some(&request.member_id)) {
+        return invalid("MemberId can't be empty.");
+    }
     if is_blank(Some(&request.group_id)) {
         return invalid("GroupId can't be empty.");
     }
@@ -56,9 +59,6 @@ pub(in crate::coordinator::group) fn check(
     }
     if is_blank(request.rack_id.as_deref()) {
         return invalid("RackId can't be empty.");
-    }
-    if (version >= 1 || request.member_epoch != 0) && is_blank(Some(&request.member_id)) {
-        return invalid("MemberId can't be empty.");
     }
     match request.member_epoch {
         0 => {
@@ -86,8 +86,9 @@ pub(in crate::coordinator::group) fn check(
         _ => return invalid("MemberEpoch is invalid."),
     }
     let assignor = request.server_assignor.as_deref();
-    if assignor.is_some_and(|name| Assignor::by_name(name).is_none()) {
-        let why = "ServerAssignor is not supported. Supported assignors: uniform, range.";
+    if let Some(name) = assignor.filter(|name| Assignor::by_name(name).is_none()) {
+        let why =
+            format!("ServerAssignor {name} is not supported. Supported assignors: uniform, range.");
         return refuse(ResponseError::UnsupportedAssignor, why);
     }
     let regex = request
@@ -235,14 +236,11 @@ impl ConsumerGroup {
         id: &str,
         instance_id: Option<&str>,
     ) -> Result<&Member, Refusal> {
-        let unknown = || {
-            Refusal(
-                ResponseError::UnknownMemberId,
-                format!("Member {id} is not a member of the group."),
-            )
-        };
+        let unknown = |why| Refusal(ResponseError::UnknownMemberId, why);
         if let Some(instance_id) = instance_id {
-            let known = self.static_members.get(instance_id).ok_or_else(unknown)?;
+            let known = self.static_members.get(instance_id);
+            let known =
+                known.ok_or_else(|| unknown(format!("Instance id {instance_id} is unknown.")))?;
             if **known != *id {
                 let why = format!(
                     "Static member {id} with instance id {instance_id} was fenced by member {known}."
@@ -250,7 +248,9 @@ impl ConsumerGroup {
                 return refuse(ResponseError::FencedInstanceId, why);
             }
         }
-        self.members.get(id).ok_or_else(unknown)
+        self.members
+            .get(id)
+            .ok_or_else(|| unknown(format!("Member {id} is not a member of group {}.", self.id)))
     }
 
     pub(super) fn current_record(&self, member: &Member) -> GroupRecord {
@@ -306,8 +306,12 @@ fn updated(member: &Member, origin: &Origin, request: &ConsumerGroupHeartbeatReq
 /// A member one epoch behind may not have got the last answer, if it has no more than it was given.
 fn check_epoch(member: &Member, epoch: i32, owned: Option<&Assignment>) -> Result<(), Refusal> {
     let fenced = || {
+        let compared = match epoch > member.epoch {
+            true => "greater",
+            false => "smaller",
+        };
         let why = format!(
-            "The member epoch is {epoch}, the coordinator knows {}. The member must abandon all its partitions and rejoin.",
+            "The consumer group member has a {compared} member epoch ({epoch}) than the one known by the group coordinator ({}). The member must abandon all its partitions and rejoin.",
             member.epoch
         );
         refuse(ResponseError::FencedMemberEpoch, why)
