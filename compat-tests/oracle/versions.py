@@ -3,6 +3,8 @@
 from harness import schema, wire
 
 LIMITS = (-1, 99, 2**15 - 1)
+# What Ottla serves for old clients and Apache Kafka does not; other scripts ask for it.
+OLDER = {(schema.OFFSET_COMMIT.key, 1), (schema.DESCRIBE_CONFIGS.key, 0)}
 
 
 def unknown_versions(recorder):
@@ -14,6 +16,14 @@ def unknown_versions(recorder):
             else:
                 recorder.call("unknown", api, version, {})
     recorder.call("next", schema.API_VERSIONS, 5, {}, answered_in=0)
+
+
+def removed_versions(recorder):
+    """Versions older than the oldest that is served (KIP-896) are closed upon."""
+    for api in schema.APIS:
+        for version in range(min(recorder.common.get(api.key, [0]))):
+            if (api.key, version) not in OLDER:
+                recorder.call("removed", api, version, {})
 
 
 def unknown_apis(recorder):
@@ -57,4 +67,4 @@ def cut_short(recorder):
 
 # What they say says too little of a version to count as its test.
 nothing_said.counts = cut_short.counts = False
-SCRIPTS = [unknown_versions, unknown_apis, produce_of_old, nothing_said, cut_short]
+SCRIPTS = [unknown_versions, removed_versions, unknown_apis, produce_of_old, nothing_said, cut_short]

@@ -331,4 +331,17 @@ mod tests {
             [topic("a", 42, &[])]
         );
     }
+
+    #[test]
+    fn a_refused_request_says_nothing_of_operations() {
+        let operations = |request: &DescribeTopicPartitionsRequest| {
+            answer(&fixed(), &here(), request).topics[0].topic_authorized_operations
+        };
+        let not_asked = authorized_operations::NOT_ASKED;
+        assert_eq!(operations(&ask(&["b"], 9, Some(("a", 0)))), not_asked);
+        assert_eq!(
+            operations(&ask(&["x"], 9, None)),
+            authorized_operations::TOPIC
+        );
+    }
 }
