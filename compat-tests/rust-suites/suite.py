@@ -110,6 +110,10 @@ def built(crate):
     def build(target):
         source = tools.crate_source(client, lock, target)
         (source / "rust-toolchain.toml").unlink(missing_ok=True)
+        manifest = source / "Cargo.toml"
+        if "[workspace]" not in manifest.read_text():
+            # Else Cargo takes it for a part of the workspace that this cache lies in.
+            manifest.write_text(f"{manifest.read_text()}\n[workspace]\n")
         source.rename(target / "source")
         if crates.exists():
             shutil.copy(crates, target / "source/Cargo.lock")
