@@ -1,5 +1,8 @@
 //! A case: one configuration, measured for each of its sides, all repeats interleaved.
 
+use std::time::{Duration, Instant};
+
+use crate::clock::now;
 use crate::error::Result;
 use crate::sample::{Sample, Target};
 use crate::stats::Shuffler;
@@ -62,14 +65,22 @@ pub(crate) struct Outcome {
     pub(crate) samples: Vec<Vec<Sample>>,
 }
 
-/// Measures every case `repeats` times, in a new random order each time, the sides of a case next to each other.
+/// Measures every case `repeats` times, in a new random order each time, the sides of a case next to each other. There
+/// are fewer repeats when one more would most likely end behind `end`, but always one.
 pub(crate) fn run(
     mut cases: Vec<Case<'_>>,
     repeats: usize,
+    end: Instant,
     shuffler: &mut Shuffler,
 ) -> Result<Vec<Outcome>> {
     let mut outcomes: Vec<Outcome> = cases.iter().map(Outcome::empty).collect();
+    let mut last = Duration::ZERO;
     for repeat in 0..repeats {
+        let start = now();
+        if repeat > 0 && start + last > end {
+            eprintln!("no more repeats: the machine is busy, and the time is up");
+            break;
+        }
         eprintln!("repeat {} of {repeats}, {} cases", repeat + 1, cases.len());
         for case in shuffler.order(cases.len()) {
             for side in shuffler.order(cases[case].sides.len()) {
@@ -77,6 +88,7 @@ pub(crate) fn run(
                 outcomes[case].samples[side].push(sample);
             }
         }
+        last = now() - start;
     }
     Ok(outcomes)
 }
@@ -129,7 +141,12 @@ mod tests {
                 targets: Vec::new(),
             }
         };
-        let outcomes = run(vec![case("a"), case("b")], 5, &mut Shuffler::new(1)).unwrap();
+        let cases = || vec![case("a"), case("b")];
+        let late = run(cases(), 5, now(), &mut Shuffler::new(1)).unwrap();
+        assert!(late.iter().all(|outcome| outcome.samples[0].len() == 1));
+        log.borrow_mut().clear();
+        let end = now() + Duration::from_secs(60);
+        let outcomes = run(cases(), 5, end, &mut Shuffler::new(1)).unwrap();
         for outcome in &outcomes {
             for (side, samples) in outcome.samples.iter().enumerate() {
                 assert_eq!(samples.len(), 5);

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ottla_protocol::api::{decode_response, encode_request};
-use ottla_protocol::kafka_protocol::protocol::Request;
-use ottla_protocol::messages::create_topics_request::CreatableTopic;
+use ottla_protocol::kafka_protocol::protocol::{Request, StrBytes};
+use ottla_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use ottla_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use ottla_protocol::messages::{
     ApiVersionsRequest, BrokerId, CreateTopicsRequest, DeleteTopicsRequest, ListOffsetsRequest,
@@ -49,10 +49,26 @@ impl Client {
 
     /// Creates `topic` and returns when every partition has a leader.
     pub(crate) fn create_topic(&mut self, topic: &str, partitions: usize) -> Result<()> {
+        self.create_topic_with(topic, partitions, &[])
+    }
+
+    /// The same with configurations, keys and values.
+    pub(crate) fn create_topic_with(
+        &mut self,
+        topic: &str,
+        partitions: usize,
+        configs: &[(&str, &str)],
+    ) -> Result<()> {
+        let configs = configs.iter().map(|(key, value)| {
+            CreatableTopicConfig::default()
+                .with_name(StrBytes::from_string((*key).into()))
+                .with_value(Some(StrBytes::from_string((*value).into())))
+        });
         let wanted = CreatableTopic::default()
             .with_name(topic_name(topic))
             .with_num_partitions(partitions as i32)
-            .with_replication_factor(1);
+            .with_replication_factor(1)
+            .with_configs(configs.collect());
         let request = CreateTopicsRequest::default()
             .with_topics(vec![wanted])
             .with_timeout_ms(10_000);

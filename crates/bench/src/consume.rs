@@ -102,10 +102,25 @@ fn case<'a>(
     };
     Case {
         path: Path::Consume,
-        label: reading.label(),
+        label: label(set.batch_len, fetch_len, set.partitions, consumers),
         sides,
         targets: target.into_iter().collect(),
     }
+}
+
+/// The name of a case.
+pub(crate) fn label(
+    batch_len: usize,
+    fetch_len: usize,
+    partitions: usize,
+    consumers: usize,
+) -> String {
+    let of = match batch_len == fetch_len {
+        true => String::new(),
+        false => format!(" of {} KiB batches", batch_len >> 10),
+    };
+    let kib = fetch_len >> 10;
+    format!("{kib} KiB fetch{of}, {partitions} part., {consumers} cons.")
 }
 
 impl DataSet {
@@ -200,23 +215,6 @@ impl<'a> Reading<'a> {
             fetch_len: set.batch_len,
             consumers,
         }
-    }
-
-    fn label(&self) -> String {
-        let Self {
-            set,
-            fetch_len,
-            consumers,
-        } = self;
-        let of = match set.batch_len == *fetch_len {
-            true => String::new(),
-            false => format!(" of {} KiB batches", set.batch_len >> 10),
-        };
-        format!(
-            "{} KiB fetch{of}, {} part., {consumers} cons.",
-            fetch_len >> 10,
-            set.partitions
-        )
     }
 
     fn chunks(&self, tail: usize) -> Chunks {

@@ -19,6 +19,12 @@ pub(crate) trait Conversation: Send {
     fn finish(&mut self) -> Result<()> {
         Ok(())
     }
+
+    /// Takes the times from sending to answer of the requests answered since the last call, ns. `None`: a turn is one
+    /// request with its answer, so that it takes as long as the request.
+    fn take_latencies(&mut self) -> Option<Vec<u32>> {
+        None
+    }
 }
 
 /// When a conversation ends.
@@ -68,6 +74,7 @@ pub(crate) fn drive(
 /// What one conversation saw.
 struct Held {
     bytes: u64,
+    turns: usize,
     latencies: Vec<u32>,
 }
 
@@ -75,23 +82,30 @@ fn warm_up(conversation: &mut dyn Conversation) -> Result<()> {
     for _ in 0..WARM_UP_TURNS {
         conversation.turn()?;
     }
-    conversation.finish()
+    conversation.finish()?;
+    conversation.take_latencies();
+    Ok(())
 }
 
 fn hold(conversation: &mut dyn Conversation, until: Until) -> Result<Held> {
     let mut held = Held {
         bytes: 0,
+        turns: 0,
         latencies: Vec::with_capacity(1 << 14),
     };
     let start = now();
     let mut last = start;
-    while !ended(until, last - start, held.latencies.len()) {
+    while !ended(until, last - start, held.turns) {
         held.bytes += conversation.turn()?;
+        held.turns += 1;
         let turned = now();
         held.latencies.push(nanos(last, turned));
         last = turned;
     }
     conversation.finish()?;
+    if let Some(latencies) = conversation.take_latencies() {
+        held.latencies = latencies;
+    }
     Ok(held)
 }
 
@@ -102,7 +116,8 @@ fn ended(until: Until, elapsed: Duration, turns: usize) -> bool {
     }
 }
 
-fn nanos(from: Instant, to: Instant) -> u32 {
+/// Nanoseconds between two instants; 4 s and more are the most that it tells.
+pub(crate) fn nanos(from: Instant, to: Instant) -> u32 {
     u32::try_from((to - from).as_nanos()).unwrap_or(u32::MAX)
 }
 
@@ -116,12 +131,13 @@ fn join(threads: Vec<ScopedJoinHandle<'_, Result<Held>>>) -> Result<Vec<Held>> {
 
 fn summed(held: Vec<Held>, cpu: Duration, wall: Duration) -> Sample {
     let bytes = held.iter().map(|held| held.bytes).sum();
+    let requests = held.iter().map(|held| held.turns as u64).sum();
     let mut latencies: Vec<u32> = held.into_iter().flat_map(|held| held.latencies).collect();
     Sample {
         cpu,
         wall,
         bytes,
-        requests: latencies.len() as u64,
+        requests,
         p50: percentile(&mut latencies, 50),
         p99: percentile(&mut latencies, 99),
         ..Sample::default()
@@ -137,27 +153,37 @@ mod tests {
     struct Counting {
         turns: usize,
         fails_at: usize,
+        waited: Vec<u32>,
+    }
+
+    impl Counting {
+        fn failing_at(fails_at: usize) -> Box<dyn Conversation> {
+            Box::new(Self {
+                turns: 0,
+                fails_at,
+                waited: Vec::new(),
+            })
+        }
     }
 
     impl Conversation for Counting {
         fn turn(&mut self) -> Result<u64> {
             self.turns += 1;
+            self.waited.push(1_000_000 * self.turns as u32);
             if self.turns == self.fails_at {
                 Err(BenchError::Malformed("as told".into()))
             } else {
                 Ok(10)
             }
         }
+
+        fn take_latencies(&mut self) -> Option<Vec<u32>> {
+            Some(std::mem::take(&mut self.waited))
+        }
     }
 
     fn two(fails_at: usize) -> Vec<Box<dyn Conversation>> {
-        vec![
-            Box::new(Counting {
-                turns: 0,
-                fails_at: 0,
-            }),
-            Box::new(Counting { turns: 0, fails_at }),
-        ]
+        vec![Counting::failing_at(0), Counting::failing_at(fails_at)]
     }
 
     #[test]
@@ -165,6 +191,8 @@ mod tests {
         let clock = CpuClock::of(Pid::this()).unwrap();
         let sample = drive(clock, two(0), Until::Turns(100)).unwrap();
         assert_eq!((sample.requests, sample.bytes), (200, 2000));
+        // Turns 4 to 103 of both.
+        assert_eq!((sample.p50, sample.p99), (53_000_000, 102_000_000));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::error::{BenchError, Doing, Result};
 use crate::server::{Server, free_address};
 
 /// What `kafka-server-start.sh` and `kafka-run-class.sh` tell Java.
-const JAVA_OPTIONS: [&str; 9] = [
+pub(crate) const JAVA_OPTIONS: [&str; 8] = [
     "-Xmx1G",
     "-Xms1G",
     "-server",
@@ -18,9 +18,13 @@ const JAVA_OPTIONS: [&str; 9] = [
     "-XX:InitiatingHeapOccupancyPercent=35",
     "-XX:+ExplicitGCInvokesConcurrent",
     "-Djava.awt.headless=true",
-    // Where the jars hold the simple logger: what it starts with is not printed.
-    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
 ];
+/// Beside the data directory: what the formatting left of it.
+const FORMATTED: &str = "formatted";
+/// Where the jars hold the simple logger: what it starts with is not printed.
+const QUIET: &str = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn";
+/// The version that the compat tests fetch and judge by, from the file that pins it.
+const POM: &str = include_str!("../../../compat-tests/apache-kafka/pom.xml");
 /// Any id: the cluster lives as long as the run.
 const CLUSTER_ID: &str = "b3R0bGEtYmVuY2gtMDAwMA";
 
@@ -48,6 +52,7 @@ impl Kafka {
         let formatted = command.arg(&file).output();
         let formatted = formatted.doing("starting java, which Apache Kafka needs")?;
         if formatted.status.success() {
+            copy(&kafka.data(), &kafka.dir.join(FORMATTED))?;
             return Ok(kafka);
         }
         let said = String::from_utf8_lossy(&formatted.stderr).into_owned();
@@ -57,9 +62,55 @@ impl Kafka {
         )))
     }
 
+    /// The version of the jars in a directory, from the name of the broker's.
+    pub(crate) fn version(jars: &Path) -> Result<String> {
+        let names =
+            std::fs::read_dir(jars).doing(format!("looking for jars in {}", jars.display()))?;
+        let names = names.flatten().map(|entry| entry.file_name());
+        let version = names.filter_map(|name| {
+            let name = name.to_str()?.strip_prefix("kafka-server-")?;
+            let version = name.strip_suffix(".jar")?;
+            version
+                .starts_with(|first: char| first.is_ascii_digit())
+                .then(|| version.to_owned())
+        });
+        let none = || {
+            let what = format!(
+                "{} has no jars of Apache Kafka's broker; compat-tests/jars fetches them",
+                jars.display()
+            );
+            BenchError::Usage(what)
+        };
+        version.max().ok_or_else(none)
+    }
+
+    /// The version that the compat tests pin.
+    pub(crate) fn pinned_version() -> &'static str {
+        let behind = POM
+            .split_once("<kafka.version>")
+            .map_or("", |split| split.1);
+        behind.split_once("</").map_or("unknown", |split| split.0)
+    }
+
+    /// Java's version, in its own words; empty when it does not tell.
+    pub(crate) fn java_version() -> String {
+        let said = Command::new("java").arg("-version").output();
+        let said = said.map_or(Vec::new(), |said| said.stderr);
+        let said = String::from_utf8_lossy(&said);
+        let version = said.split('"').nth(1).unwrap_or_default();
+        version.to_owned()
+    }
+
     /// Its data directory.
     pub(crate) fn data(&self) -> PathBuf {
         self.dir.join("data")
+    }
+
+    /// Brings the data directory back to what the formatting left.
+    pub(crate) fn renew(&self) -> Result<()> {
+        let data = self.data();
+        std::fs::remove_dir_all(&data).doing(format!("removing {}", data.display()))?;
+        copy(&self.dir.join(FORMATTED), &data)
     }
 
     /// Starts it, until its first answer.
@@ -78,6 +129,7 @@ impl Kafka {
         let classes = self.jars.join("*");
         command
             .args(JAVA_OPTIONS)
+            .arg(QUIET)
             .arg("-cp")
             .arg(classes)
             .arg(class);
@@ -99,5 +151,51 @@ impl Kafka {
              log.segment.delete.delay.ms=0\n",
             data.display()
         )
+    }
+}
+
+/// Copies the files of a directory, and those below it.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let doing = || format!("copying {}", from.display());
+    std::fs::create_dir_all(to).doing(doing())?;
+    for entry in std::fs::read_dir(from).doing(doing())? {
+        let entry = entry.doing(doing())?;
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy(&from, &to)?;
+        } else {
+            std::fs::copy(&from, &to).doing(doing())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_in_the_name_of_a_jar() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(Kafka::version(dir.path()).is_err());
+        for name in [
+            "kafka-server-common-4.1.2.jar",
+            "kafka-server-4.1.2.jar",
+            "lz4-java-1.jar",
+        ] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        assert_eq!(Kafka::version(dir.path()).unwrap(), "4.1.2");
+    }
+
+    #[test]
+    fn the_pinned_version_is_one() {
+        let parts = Kafka::pinned_version().split('.').map(str::parse::<u32>);
+        assert_eq!(
+            parts.filter(|part| part.is_ok()).count(),
+            3,
+            "{}",
+            Kafka::pinned_version()
+        );
     }
 }

@@ -42,6 +42,10 @@ pub(crate) struct Extent {
     pub(crate) produced: usize,
     /// Bytes of one run of the stock producer.
     pub(crate) stock: usize,
+    /// Time after the start of a run at which no repeat begins.
+    pub(crate) limit: Duration,
+    /// CPU time that Apache Kafka has of each load to warm up.
+    pub(crate) warm_up: Duration,
 }
 
 impl Extent {
@@ -54,6 +58,17 @@ impl Extent {
             stored: 128 << 20,
             produced: 128 << 20,
             stock: 256 << 20,
+            warm_up: Duration::from_secs(2),
+            limit: Duration::from_secs(24 * 3600),
+        }
+    }
+
+    /// The run for the README's figures, below ten minutes also on a machine that does other things.
+    pub(crate) fn readme() -> Self {
+        Self {
+            repeats: 5,
+            limit: Duration::from_secs(8 * 60),
+            ..Self::full()
         }
     }
 
@@ -66,6 +81,8 @@ impl Extent {
             stored: 64 << 20,
             produced: 64 << 20,
             stock: 128 << 20,
+            warm_up: Duration::from_secs(1),
+            limit: Duration::from_secs(24 * 3600),
         }
     }
 }

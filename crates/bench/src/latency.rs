@@ -25,7 +25,7 @@ pub(crate) fn cases<'a>(lab: &'a Lab, broker_name: &'static str) -> Result<Vec<C
         let (to_raw, to_broker) = (template.clone(), template.clone());
         Case {
             path: Path::Latency,
-            label: format!("{} B request, {connections} conn.", template.len()),
+            label: label(connections),
             sides: vec![
                 (
                     "raw echo",
@@ -46,6 +46,11 @@ pub(crate) fn cases<'a>(lab: &'a Lab, broker_name: &'static str) -> Result<Vec<C
         }
     });
     Ok(cases.into())
+}
+
+/// The name of a case.
+pub(crate) fn label(connections: usize) -> String {
+    format!("a record of {VALUE_LEN} B, {connections} conn.")
 }
 
 fn echo(lab: &Lab, template: &Template, connections: usize) -> Result<Sample> {

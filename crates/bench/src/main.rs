@@ -1,4 +1,5 @@
-//! Measures a broker against raw loops over the same bytes: ratios within one run, medians of interleaved repeats.
+//! Measures a broker against raw loops over the same bytes, or beside Apache Kafka: ratios within one run, medians of
+//! interleaved repeats.
 //!
 //! Both sides are processes of their own on the same CPU; what is compared is the CPU time of the server process.
 //! Absolute figures are this machine's and this hour's, ratios travel better.
@@ -20,9 +21,12 @@ mod kafka;
 mod lab;
 mod latency;
 mod librdkafka;
+mod machine;
 mod network;
+mod plan;
 mod produce;
 mod raw;
+mod readme;
 mod recovery;
 mod report;
 mod request;
@@ -42,13 +46,13 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use affinity::{Pinning, Placement};
-use case::{Case, Path};
+use case::Path;
 use error::{BenchError, Doing, Result};
 use kafka::Kafka;
 use lab::{Extent, Lab};
+use plan::{Plan, Subject};
 use server::{Server, find_broker};
 use stats::Shuffler;
-use versus::Versus;
 
 /// Measures the Ottla broker, or any other, against raw loops over the same bytes.
 #[derive(Parser)]
@@ -107,6 +111,10 @@ struct RunArgs {
     /// Directory of Apache Kafka's jars: measure it beside the broker, and nothing else unless --only says so.
     #[arg(long, value_name = "JARS", conflicts_with = "bootstrap")]
     kafka: Option<PathBuf>,
+    /// Write the figures of this README anew: measures what stands there beside Apache Kafka, below ten minutes.
+    #[arg(long, value_name = "FILE", requires = "kafka")]
+    #[arg(conflicts_with_all = ["quick", "only", "case", "slice_ms", "repeats", "pin"])]
+    readme: Option<PathBuf>,
     /// Process id of that broker.
     #[arg(long, requires = "bootstrap")]
     pid: Option<i32>,
@@ -140,6 +148,12 @@ fn main() -> ExitCode {
 
 /// Measures and prints; returns how many targets were missed when that is to fail the command.
 fn run(args: &RunArgs) -> Result<usize> {
+    if let Some(readme) = &args.readme {
+        readme::writable(readme)?;
+    }
+    if let Some(jars) = &args.kafka {
+        announce_kafka(jars, args.readme.is_some())?;
+    }
     let own_network = !args.host_network && args.bootstrap.is_none();
     if own_network {
         network::enter_own()
@@ -151,21 +165,16 @@ fn run(args: &RunArgs) -> Result<usize> {
         None => tempfile::tempdir(),
     };
     let scratch = scratch.doing("creating a scratch directory")?;
-    let mut extent = if args.quick {
-        Extent::quick()
-    } else {
-        Extent::full()
-    };
-    if let Some(slice_ms) = args.slice_ms {
-        extent.slice = Duration::from_millis(slice_ms);
-    }
-    extent.repeats = args.repeats.unwrap_or(extent.repeats).max(1);
+    let extent = extent(args);
     println!("congestion control {}", network::congestion_control());
     println!(
         "{placement}; medians of {} interleaved repeats, seed {}",
         extent.repeats, args.seed
     );
 
+    if args.kafka.is_some() {
+        println!("{}", versus::conditions(&extent));
+    }
     let program = if args.bootstrap.is_some() {
         None
     } else {
@@ -200,89 +209,79 @@ fn run(args: &RunArgs) -> Result<usize> {
     let beside = match &args.kafka {
         Some(jars) => {
             let kafka = Kafka::format(jars, &scratch.path().join("kafka"))?;
-            Some(lab(kafka.start(&placement)?, Some(kafka.data()))?)
+            Some((lab(kafka.start(&placement)?, Some(kafka.data()))?, jars))
         }
         None => None,
     };
-    measure(
-        args,
-        &lab(broker, log_dir)?,
-        beside.as_ref(),
-        program.as_deref(),
-    )
+    let subject = Subject {
+        program: program.as_deref(),
+        kafka: beside.as_ref().map(|(lab, jars)| (lab, jars.as_path())),
+    };
+    measure(args, &lab(broker, log_dir)?, subject)
 }
 
-fn measure(
-    args: &RunArgs,
-    lab: &Lab,
-    beside: Option<&Lab>,
-    program: Option<&std::path::Path>,
-) -> Result<usize> {
+/// Says which Apache Kafka is beside the broker; the README is about the version that the compat tests pin.
+fn announce_kafka(jars: &std::path::Path, is_for_readme: bool) -> Result<()> {
+    let (version, pinned) = (Kafka::version(jars)?, Kafka::pinned_version());
+    println!(
+        "beside Apache Kafka {version}, Java {}",
+        Kafka::java_version()
+    );
+    if is_for_readme && version != pinned {
+        return Err(BenchError::Usage(format!(
+            "the README is about Apache Kafka {pinned}, which compat-tests/jars fetches"
+        )));
+    }
+    Ok(())
+}
+
+fn extent(args: &RunArgs) -> Extent {
+    let mut extent = match (&args.readme, args.quick) {
+        (Some(_), _) => Extent::readme(),
+        (None, true) => Extent::quick(),
+        (None, false) => Extent::full(),
+    };
+    if let Some(slice_ms) = args.slice_ms {
+        extent.slice = Duration::from_millis(slice_ms);
+    }
+    extent.repeats = args.repeats.unwrap_or(extent.repeats).max(1);
+    extent
+}
+
+fn measure(args: &RunArgs, lab: &Lab, subject: Subject<'_>) -> Result<usize> {
+    let start = clock::now();
     let is_versus = |path: Path| matches!(path, Path::Versus | Path::VersusStart);
-    let wanted = |path: Path| match args.only.is_empty() {
-        true => is_versus(path) == beside.is_some(),
-        false => args.only.contains(&path),
+    let wanted = |path: Path| match (&args.readme, args.only.is_empty()) {
+        (Some(_), _) => readme::wants_path(path),
+        (None, true) => is_versus(path) == subject.kafka.is_some(),
+        (None, false) => args.only.contains(&path),
     };
-    let name = if program.is_some() { "ottla" } else { "broker" };
-    let sets = if wanted(Path::Consume) {
-        consume::data_sets(lab)?
-    } else {
-        Vec::new()
-    };
-    let cold = if wanted(Path::Cold) {
-        cold::Topics::create(lab)?
-    } else {
-        None
-    };
-    let versus = match beside {
-        Some(kafka) if wanted(Path::Versus) => Some(Versus::prepare(lab, kafka)?),
-        _ => None,
-    };
-    let mut cases: Vec<Case<'_>> = consume::cases(lab, &sets, name);
-    if wanted(Path::Produce) {
-        cases.extend(produce::cases(lab, name)?);
-    }
-    if wanted(Path::Durability) {
-        cases.extend(durability::cases(lab, name)?);
-    }
-    if wanted(Path::Transactions) {
-        cases.extend(transactions::cases(lab)?);
-    }
-    if wanted(Path::Latency) {
-        cases.extend(latency::cases(lab, name)?);
-    }
-    if let Some(program) = program.filter(|_| wanted(Path::Startup)) {
-        cases.extend(startup::cases(program, &lab.placement, &lab.scratch));
-    }
-    if let Some(program) = program.filter(|_| wanted(Path::Groups)) {
-        cases.extend(groups::cases(program, &lab.placement, &lab.scratch));
-    }
-    cases.extend(cold.iter().flat_map(|topics| cold::cases(lab, topics)));
-    if let Some(program) = program.filter(|_| wanted(Path::Recovery)) {
-        let (placement, extent) = (&lab.placement, &lab.extent);
-        cases.extend(recovery::cases(program, placement, &lab.scratch, extent));
-    }
-    if wanted(Path::Librdkafka) {
-        cases.extend(librdkafka::cases(lab, name)?);
-    }
-    if let Some(versus) = &versus {
-        cases.extend(versus.cases()?);
-    }
-    if let (Some(program), Some(jars)) = (program, &args.kafka)
-        && wanted(Path::VersusStart)
-    {
-        cases.extend(versus::start_up(program, jars, lab));
-    }
+    let plan = Plan::prepare(lab, subject, wanted)?;
+    let mut cases = plan.cases()?;
     if let Some(part) = &args.case {
         cases.retain(|case| case.label.contains(part));
     }
-    let outcomes = case::run(cases, lab.extent.repeats, &mut Shuffler::new(args.seed))?;
+    if args.readme.is_some() {
+        readme::choose(&mut cases)?;
+    }
+    if let Some((kafka, _)) = subject.kafka {
+        versus::warm_up(&mut cases, kafka, lab.extent.warm_up)?;
+    }
+    let end = start + lab.extent.limit;
+    let mut shuffler = Shuffler::new(args.seed);
+    let outcomes = case::run(cases, lab.extent.repeats, end, &mut shuffler)?;
     lab.delete_topics()?;
     println!("{}", report::tables(&outcomes));
     if let Some(path) = &args.json {
         let value = report::json(&outcomes, &lab.placement.to_string(), args.seed);
         std::fs::write(path, format!("{value:#}\n"))
             .doing(format!("writing {}", path.display()))?;
+    }
+    if let Some(path) = &args.readme {
+        let machine = machine::description(&lab.scratch)?;
+        let machine = format!("{machine}, Java {}", Kafka::java_version());
+        let section = readme::section(&outcomes, &lab.extent, &machine)?;
+        readme::write(path, &section)?;
     }
     let missed = report::missed(&outcomes);
     println!("{missed} targets missed");

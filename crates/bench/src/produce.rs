@@ -5,13 +5,15 @@ use std::net::TcpStream;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use bytes::Bytes;
 
 use crate::batch;
 use crate::case::{Case, Path};
 use crate::client::{connect, refused};
-use crate::drive::{Conversation, Until, drive};
+use crate::clock::now;
+use crate::drive::{Conversation, Until, drive, nanos};
 use crate::error::{BenchError, Result};
 use crate::frame_reader::FrameReader;
 use crate::lab::{Lab, timestamp_ms};
@@ -20,7 +22,9 @@ use crate::request::Template;
 use crate::sample::{Metric, Sample, Target};
 
 /// Requests a connection has under way, as the Java producer and librdkafka's idempotent one do.
-const IN_FLIGHT: usize = 5;
+pub(crate) const IN_FLIGHT: usize = 5;
+/// Which part of a load is sent when every batch is flushed.
+const FLUSHED_SHARE: usize = 16;
 /// Space the raw side reserves at a time in its `fallocate` variant.
 const RESERVE: usize = 16 << 20;
 /// Bytes of the raw side's answer: those of a Produce response for one partition.
@@ -68,7 +72,7 @@ fn case<'a>(lab: &'a Lab, load: Load, reserves: bool, broker_name: &'static str)
     };
     Case {
         path: Path::Produce,
-        label: load.label(),
+        label: label(load.batch.len(), load.partitions, load.connections),
         // The first side is the one which grows its files as the broker does.
         sides: if reserves {
             vec![reserved, broker, growing]
@@ -77,6 +81,12 @@ fn case<'a>(lab: &'a Lab, load: Load, reserves: bool, broker_name: &'static str)
         },
         targets: limit.map(Target::TimesRaw).into_iter().collect(),
     }
+}
+
+/// The name of a case.
+pub(crate) fn label(batch_len: usize, partitions: usize, connections: usize) -> String {
+    let kib = batch_len >> 10;
+    format!("{kib} KiB batches, {partitions} part., {connections} conn.")
 }
 
 /// Does the broker reserve space ahead? Seen in the blocks of a segment it has written 4 MiB to: it need not do so for
@@ -115,6 +125,8 @@ pub(crate) struct Load {
     partitions: usize,
     connections: usize,
     turns: usize,
+    /// Configurations of the topic.
+    configs: &'static [(&'static str, &'static str)],
 }
 
 impl Load {
@@ -134,15 +146,17 @@ impl Load {
             partitions,
             connections,
             turns,
+            configs: &[],
         }
     }
 
-    fn label(&self) -> String {
-        let kib = self.batch.len() >> 10;
-        format!(
-            "{kib} KiB batches, {} part., {} conn.",
-            self.partitions, self.connections
-        )
+    /// The same, but every batch is flushed before its answer; fewer of them, as disks are slower than their cache.
+    pub(crate) fn flushed(self) -> Self {
+        Self {
+            turns: self.turns.div_ceil(FLUSHED_SHARE),
+            configs: &[("flush.messages", "1")],
+            ..self
+        }
     }
 
     /// Record bytes of one frame.
@@ -154,7 +168,7 @@ impl Load {
     pub(crate) fn with_broker(&self, lab: &Lab) -> Result<Sample> {
         let topic = next_name(self);
         let mut client = lab.client()?;
-        client.create_topic(&topic, self.partitions)?;
+        client.create_topic_with(&topic, self.partitions, self.configs)?;
         let template = Template::produce(&topic, self.partitions, &self.batch)?;
         let conversations = (0..self.connections)
             .map(|_| Ok(Box::new(ToBroker::new(lab, template.clone(), self.bytes())?) as _))
@@ -219,7 +233,10 @@ pub(crate) struct ToBroker {
     socket: TcpStream,
     answers: FrameReader,
     template: Template,
-    under_way: VecDeque<i32>,
+    /// Correlation id and time of sending of each request under way.
+    under_way: VecDeque<(i32, Instant)>,
+    /// Nanoseconds from sending to answer.
+    waited: Vec<u32>,
     in_flight: usize,
     bytes: u64,
 }
@@ -233,6 +250,7 @@ impl ToBroker {
             answers,
             template,
             under_way: VecDeque::new(),
+            waited: Vec::new(),
             in_flight: IN_FLIGHT,
             bytes: bytes as u64,
         })
@@ -253,7 +271,9 @@ impl ToBroker {
 
     /// Send a request that is not its own and read what is due.
     pub(crate) fn turn_with(&mut self, template: &mut Template) -> Result<()> {
-        self.under_way.push_back(template.send(&self.socket)?);
+        let start = now();
+        self.under_way
+            .push_back((template.send(&self.socket)?, start));
         if self.under_way.len() >= self.in_flight {
             self.receive()?;
         }
@@ -261,10 +281,11 @@ impl ToBroker {
     }
 
     fn receive(&mut self) -> Result<()> {
-        let Some(sent) = self.under_way.pop_front() else {
+        let Some((sent, start)) = self.under_way.pop_front() else {
             return Ok(());
         };
         let got = read_answer(&mut self.answers)?;
+        self.waited.push(nanos(start, now()));
         if got == sent {
             Ok(())
         } else {
@@ -277,7 +298,9 @@ impl ToBroker {
 
 impl Conversation for ToBroker {
     fn turn(&mut self) -> Result<u64> {
-        self.under_way.push_back(self.template.send(&self.socket)?);
+        let start = now();
+        let sent = self.template.send(&self.socket)?;
+        self.under_way.push_back((sent, start));
         if self.under_way.len() >= self.in_flight {
             self.receive()?;
         }
@@ -289,6 +312,10 @@ impl Conversation for ToBroker {
             self.receive()?;
         }
         Ok(())
+    }
+
+    fn take_latencies(&mut self) -> Option<Vec<u32>> {
+        Some(std::mem::take(&mut self.waited))
     }
 }
 

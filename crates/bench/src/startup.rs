@@ -14,6 +14,8 @@ use crate::error::{Doing, Result};
 use crate::sample::{Metric, Sample, Target};
 use crate::server::Server;
 
+/// The name of the case with a raw side.
+pub(crate) const EMPTY_START: &str = "empty start to first answer, then idle";
 /// Time until memory is read: what start-up or the connections took only for a moment has gone by then.
 const SETTLE: Duration = Duration::from_millis(300);
 /// Connections that have asked once and then do nothing; below the usual limit of 1024 descriptors.
@@ -55,7 +57,7 @@ pub(crate) fn cases<'a>(
     };
     vec![
         case(
-            "empty start to first answer, then idle".into(),
+            EMPTY_START.into(),
             vec![("raw server", raw), ("ottla", broker(Load::None))],
             vec![
                 Target::AtMost(Metric::Millis, 30.0),
