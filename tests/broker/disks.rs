@@ -21,6 +21,9 @@ use ottla_storage::{Fs, OsFs};
 use ottla_tests::TestBroker;
 use ottla_tests::client::{Client, topic_name};
 use ottla_tests::records;
+use ottla_tests::transactions::{
+    TransactionalProducer, Version, committed_values, fetch_committed,
+};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
@@ -39,6 +42,16 @@ async fn two_dirs(fault: Fault) -> (TempDir, FaultFs, TestBroker) {
     let log_dirs = format!("{},{}", first.display(), second.display());
     let broker = TestBroker::start_on(Arc::new(fs.clone()), &[("log.dirs", &log_dirs)]).await;
     (dirs, fs, broker)
+}
+
+/// A data directory on a disk that, when told to, has no room for the second half of a write.
+async fn dir_that_fills_up() -> (TempDir, FaultFs, TestBroker) {
+    let dir = TempDir::new().expect("a temporary directory");
+    let torn = Fault::TornWrite(io::ErrorKind::StorageFull);
+    let fs = FaultFs::new(Arc::new(OsFs), torn);
+    let log_dirs = dir.path().display().to_string();
+    let broker = TestBroker::start_on(Arc::new(fs.clone()), &[("log.dirs", &log_dirs)]).await;
+    (dir, fs, broker)
 }
 
 /// Produce a record to each of four partitions; which of them took it.
@@ -169,11 +182,8 @@ async fn a_directory_that_cannot_be_opened_costs_its_own_partitions_and_nothing_
 
 #[tokio::test]
 async fn appends_that_find_no_space_are_refused_and_the_log_goes_on_when_there_is() {
-    let dir = TempDir::new().unwrap();
-    let torn = Fault::TornWrite(io::ErrorKind::StorageFull);
-    let fs = FaultFs::new(Arc::new(OsFs), torn);
+    let (dir, fs, broker) = dir_that_fills_up().await;
     let log_dirs = dir.path().display().to_string();
-    let broker = TestBroker::start_on(Arc::new(fs.clone()), &[("log.dirs", &log_dirs)]).await;
     let mut client = broker.client().await;
     client.create_topic("t", 1, &[]).await;
     let first = client.produce("t", 0, records::batch(&["one"])).await;
@@ -209,6 +219,35 @@ async fn appends_that_find_no_space_are_refused_and_the_log_goes_on_when_there_i
             .await
             .is_some_and(|count| count >= 1.0)
     );
+}
+
+/// Without it the partition would have an open transaction for ever.
+#[tokio::test]
+async fn a_marker_that_finds_no_space_is_written_when_there_is() {
+    for (version, committed) in [
+        (Version::V1, true),
+        (Version::V2, true),
+        (Version::V2, false),
+    ] {
+        let (dir, fs, broker) = dir_that_fills_up().await;
+        let mut client = broker.client().await;
+        client.create_topic("t", 2, &[]).await;
+        let connection = broker.client().await;
+        let mut producer = TransactionalProducer::begin(connection, "id", version, 60_000).await;
+        for partition in [0, 1] {
+            assert_eq!(producer.write("t", partition, &["v"]).await.0, 0);
+        }
+        fs.only_below(&dir.path().join("t-0"));
+        fs.fail_at(0, 2);
+        assert_eq!(producer.end(committed).await, 0);
+        eventually("the end of the transaction", async || {
+            let data = fetch_committed(&mut client, "t", 0, 0).await;
+            data.last_stable_offset == 2
+        })
+        .await;
+        let expected: &[&str] = if committed { &["v"] } else { &[] };
+        assert_eq!(committed_values(&mut client, "t").await, expected);
+    }
 }
 
 /// A file system of its own, of a few MiB; gone with this.

@@ -91,8 +91,9 @@ fn at_epoch(level: i16, epoch: i16) -> (World, Producer) {
     let mut world = World::new(level, 1);
     let mut producer = begin(&mut world);
     while producer.epoch.0 < epoch {
-        let given = initialize(&mut world, None).unwrap().unwrap();
-        producer.epoch = given.1;
+        let (_, epoch) = initialize(&mut world, None).unwrap().unwrap();
+        assert_eq!(epoch.0, producer.epoch.0 + 1);
+        producer.epoch = epoch;
     }
     (world, producer)
 }
