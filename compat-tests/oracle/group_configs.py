@@ -105,7 +105,7 @@ def describe_group_configs(recorder):
     name = recorder.name("described")
     recorder.call("set", schema.INCREMENTAL_ALTER_CONFIGS, 1, {"validate_only": False, "resources": [
         {"resource_type": GROUP, "resource_name": name, "configs": [
-            {"name": SESSION, "config_operation": SET, "value": "52000"}]}]})
+            {"name": SESSION, "config_operation": SET, "value": " 52000 "}]}]})
     for version in range(1, 5):
         described(recorder, "all", name, version)
         described(recorder, "without synonyms", name, version, synonyms=False)

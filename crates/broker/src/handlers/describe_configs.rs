@@ -192,23 +192,30 @@ impl Query<'_> {
         entry: ConfigEntry,
         read_only: bool,
     ) -> DescribeConfigsResourceResult {
-        let synonyms = entry
+        let shown = entry.value.map(StrBytes::from_string);
+        let synonyms: Vec<_> = entry
             .synonyms
             .into_iter()
             .filter(|_| self.request.include_synonyms)
             .map(|synonym| {
+                // What was set for the resource itself is shown as it was read, what stands behind it as it was written.
+                let value = match synonym.source {
+                    ConfigSource::DynamicTopic | ConfigSource::Group => shown.clone(),
+                    _ => synonym.value.map(StrBytes::from_string),
+                };
                 DescribeConfigsSynonym::default()
                     .with_name(StrBytes::from_static_str(synonym.name))
-                    .with_value(synonym.value.map(StrBytes::from_string))
+                    .with_value(value)
                     .with_source(synonym.source as i8)
-            });
+            })
+            .collect();
         DescribeConfigsResourceResult::default()
             .with_name(StrBytes::from_static_str(key.name))
-            .with_value(entry.value.map(StrBytes::from_string))
+            .with_value(shown)
             .with_read_only(read_only)
             .with_config_source(entry.source as i8)
             .with_is_sensitive(key.is_sensitive())
-            .with_synonyms(synonyms.collect())
+            .with_synonyms(synonyms)
             .with_config_type(key.kind as i8)
             .with_documentation(
                 self.request
