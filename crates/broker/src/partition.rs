@@ -358,11 +358,11 @@ impl Partition {
     /// Check the leader epoch that a client believes in (KIP-320).
     ///
     /// # Errors
-    /// FENCED_LEADER_EPOCH when the client's is older than ours, UNKNOWN_LEADER_EPOCH when it is newer.
+    /// FENCED_LEADER_EPOCH when the client's is older than ours, UNKNOWN_LEADER_EPOCH when it is newer. -1 is "none"
+    /// (`RequestUtils.getLeaderEpoch`).
     pub fn check_epoch(&self, client: LeaderEpoch) -> Result<(), ResponseError> {
         let ours = self.leader_epoch();
-        // Any negative epoch is "none", as in Kafka's `RequestUtils.getLeaderEpoch`.
-        if client < LeaderEpoch(0) || client == ours {
+        if client == LeaderEpoch::NONE || client == ours {
             Ok(())
         } else if client < ours {
             Err(ResponseError::FencedLeaderEpoch)

@@ -30,7 +30,13 @@ pub const TOPIC: i32 = bits(&[
 ]);
 
 /// All that can be done with a group (`AclEntry.supportedOperations`).
-pub const GROUP: i32 = bits(&[operation::READ, operation::DESCRIBE, operation::DELETE]);
+pub const GROUP: i32 = bits(&[
+    operation::READ,
+    operation::DESCRIBE,
+    operation::DELETE,
+    operation::DESCRIBE_CONFIGS,
+    operation::ALTER_CONFIGS,
+]);
 
 /// All that can be done with the cluster (`AclEntry.supportedOperations`).
 pub const CLUSTER: i32 = bits(&[

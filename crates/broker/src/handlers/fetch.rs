@@ -316,7 +316,8 @@ impl<'a> Fetch<'a> {
         if self.version < 10 && partition.rules().is_zstd() {
             return Err(ResponseError::UnsupportedCompressionType);
         }
-        partition.check_epoch(LeaderEpoch(query.current_leader_epoch))
+        // Any negative epoch is "none" here (`FetchRequest.optionalEpoch`).
+        partition.check_epoch(LeaderEpoch(query.current_leader_epoch.max(-1)))
     }
 
     fn respond(&self, read: Read) -> Fetched {
@@ -340,7 +341,10 @@ impl<'a> Fetch<'a> {
             if let Some(found) = found {
                 found.counters.fetched(bytes, failures);
             }
-            responses.push(topic);
+            // As `FetchResponse.of`, which answers by partition.
+            if !topic.partitions.is_empty() {
+                responses.push(topic);
+            }
         }
         Fetched {
             response: FetchResponse::default().with_responses(responses),

@@ -60,20 +60,26 @@ impl Handler for ListOffsets {
             );
             for query in queries {
                 let partition = match &topic {
+                    _ if !is_known_to(version, query.timestamp) => {
+                        Err(ResponseError::UnsupportedVersion)
+                    }
                     Some(topic) => topic.partition(PartitionIndex(query.partition_index)),
                     None => Err(ResponseError::UnknownTopicOrPartition),
                 };
                 let found = match partition {
-                    Ok(partition) => find(partition, isolation, version, &query).await,
+                    Ok(partition) => find(partition, isolation, &query).await,
                     Err(error) => Err(error),
                 };
                 partitions.push(answer(&query, version, found));
             }
-            topics.push(
-                ListOffsetsTopicResponse::default()
-                    .with_name(wanted.name)
-                    .with_partitions(partitions),
-            );
+            // As `ReplicaManager.fetchOffset`, which answers by partition.
+            if !partitions.is_empty() {
+                topics.push(
+                    ListOffsetsTopicResponse::default()
+                        .with_name(wanted.name)
+                        .with_partitions(partitions),
+                );
+            }
         }
         ListOffsetsResponse::default().with_topics(topics)
     }
@@ -98,11 +104,9 @@ fn unique(
 async fn find(
     partition: &std::sync::Arc<Partition>,
     isolation: Isolation,
-    version: i16,
     query: &ListOffsetsPartition,
 ) -> Result<Found, ResponseError> {
     partition.check_epoch(LeaderEpoch(query.current_leader_epoch))?;
-    check_version(query.timestamp, version)?;
     let end = partition.end_for(isolation);
     match query.timestamp {
         LATEST => Ok(Some((Timestamp::NONE, end, partition.leader_epoch()))),
@@ -121,8 +125,8 @@ async fn find(
     }
 }
 
-/// A special timestamp of a later version is refused in an earlier one (`ListOffsetsRequest` and KafkaApis).
-fn check_version(timestamp: i64, version: i16) -> Result<(), ResponseError> {
+/// Whether a version knows a special timestamp (`ReplicaManager.isListOffsetsTimestampUnsupported`, which comes first).
+fn is_known_to(version: i16, timestamp: i64) -> bool {
     let since = match timestamp {
         MAX_TIMESTAMP => 7,
         EARLIEST_LOCAL => 8,
@@ -130,11 +134,7 @@ fn check_version(timestamp: i64, version: i16) -> Result<(), ResponseError> {
         0.. | LATEST | EARLIEST => 1,
         _ => i16::MAX,
     };
-    if version >= since {
-        Ok(())
-    } else {
-        Err(ResponseError::UnsupportedVersion)
-    }
+    version >= since
 }
 
 /// Look into the log, on a thread that may wait for the disk.

@@ -91,9 +91,13 @@ pub(crate) async fn answer(
             .collect(),
     };
     if version >= 8 && request.include_topic_authorized_operations {
-        topics
+        let unknown = ResponseError::UnknownTopicId.code();
+        for topic in topics
             .iter_mut()
-            .for_each(|topic| topic.topic_authorized_operations = authorized_operations::TOPIC);
+            .filter(|topic| topic.error_code != unknown)
+        {
+            topic.topic_authorized_operations = authorized_operations::TOPIC;
+        }
     }
     let controller = nodes
         .iter()

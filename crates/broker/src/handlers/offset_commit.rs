@@ -38,6 +38,11 @@ impl Handler for OffsetCommit {
         mut request: OffsetCommitRequest,
     ) -> OffsetCommitResponse {
         let group = request.group_id.to_string();
+        let image = broker.metadata().image();
+        // As `KafkaApis.handleOffsetCommitRequest`, which answers known topics by partition.
+        request.topics.retain(|topic| {
+            !topic.partitions.is_empty() || image.topics.by_name(&topic.name).is_none()
+        });
         let mut answers = Answers::of(&request);
         keep_known(broker, &mut request, &mut answers);
         if request.topics.is_empty() {

@@ -111,7 +111,10 @@ async fn handle(
                 .map(|partition| refuse(partition.index, error, None))
                 .collect(),
         };
-        responses.push(answer);
+        // As `KafkaApis.handleProduceRequest`, which answers by partition.
+        if !answer.partition_responses.is_empty() {
+            responses.push(answer);
+        }
     }
     (
         ProduceResponse::default().with_responses(responses),

@@ -40,8 +40,13 @@ impl Handler for TxnOffsetCommit {
         broker: &Broker,
         _: &RequestContext<'_>,
         version: i16,
-        request: TxnOffsetCommitRequest,
+        mut request: TxnOffsetCommitRequest,
     ) -> TxnOffsetCommitResponse {
+        let image = broker.metadata().image();
+        // As `KafkaApis.handleTxnOffsetCommitRequest`, which answers known topics by partition.
+        request.topics.retain(|topic| {
+            !topic.partitions.is_empty() || image.topics.by_name(&topic.name).is_none()
+        });
         let mut known = request.clone();
         keep_known(broker, &mut known);
         if known.topics.is_empty() {

@@ -65,11 +65,13 @@ async fn write(writer: &MarkerWriter, wanted: &WritableTxnMarker) -> WritableTxn
                     .with_error_code(written.err().map_or(0, |error| error.code())),
             );
         }
-        topics.push(
-            WritableTxnMarkerTopicResult::default()
-                .with_name(topic.name.clone())
-                .with_partitions(partitions),
-        );
+        if !partitions.is_empty() {
+            topics.push(
+                WritableTxnMarkerTopicResult::default()
+                    .with_name(topic.name.clone())
+                    .with_partitions(partitions),
+            );
+        }
     }
     WritableTxnMarkerResult::default()
         .with_producer_id(wanted.producer_id)

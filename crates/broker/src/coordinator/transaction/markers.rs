@@ -109,6 +109,10 @@ impl MarkerWriter {
         let topic = self.partitions.topic(topic);
         let topic = topic.ok_or(ResponseError::UnknownTopicOrPartition)?;
         let partition = topic.partition(PartitionIndex(index))?;
+        if id.0 < 0 || epoch.0 < 0 {
+            // Nobody's marker ends nothing; Apache Kafka fails to build it (`MemoryRecordsBuilder`).
+            return Err(ResponseError::UnknownServerError);
+        }
         if &*topic.name == OFFSETS_TOPIC {
             let producer = TransactionalProducer {
                 id,

@@ -1,6 +1,6 @@
 //! IncrementalAlterConfigs and AlterConfigs (`ConfigAdminManager`, `ConfigurationControlManager`).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ottla_protocol::ResponseError;
 use ottla_protocol::messages::incremental_alter_configs_request::AlterableConfig;
@@ -73,7 +73,12 @@ impl Controller<'_> {
                 )
             });
             let changes: Changes = removed.chain(named).collect();
-            (id, check_nulls(&nulls).map(|()| changes))
+            let unique: HashSet<_> = resource.configs.iter().map(|config| &config.name).collect();
+            let checked = match unique.len() == resource.configs.len() {
+                true => check_nulls(&nulls),
+                false => Err(duplicate_keys()),
+            };
+            (id, checked.map(|()| changes))
         });
         let (records, results) = self.alter(resources.collect(), request.validate_only);
         let responses = results.into_iter().map(|(resource, error)| {
@@ -165,7 +170,7 @@ impl Controller<'_> {
         for config in configs {
             let name = config.name.as_str();
             if changes.contains_key(name) {
-                return Err(invalid_request("Error due to duplicate config keys"));
+                return Err(duplicate_keys());
             }
             let value = config.value.as_ref().map(|value| value.as_str());
             let value = match (config.config_operation, value) {
@@ -244,6 +249,8 @@ impl Controller<'_> {
         }
         topic_name::validate(&resource.name)
             .map_err(|message| ApiError::new(ResponseError::InvalidTopicException, message))?;
+        topic::validate_topic(altered, &dynamic::topic_config(&self.layers(altered)))
+            .map_err(invalid_config)?;
         if self.image.topics.by_name(&resource.name).is_none() {
             let message = format!("The topic '{}' does not exist.", resource.name);
             return Err(ApiError::new(
@@ -251,13 +258,16 @@ impl Controller<'_> {
                 message,
             ));
         }
-        topic::validate_topic(altered, &dynamic::topic_config(&self.layers(altered)))
-            .map_err(invalid_config)
+        Ok(())
     }
 }
 
 fn invalid_request(message: impl Into<String>) -> ApiError {
     ApiError::new(ResponseError::InvalidRequest, message)
+}
+
+fn duplicate_keys() -> ApiError {
+    invalid_request("Error due to duplicate config keys")
 }
 
 fn check_nulls(nulls: &[&str]) -> Result<(), ApiError> {

@@ -73,6 +73,18 @@ impl Controller<'_> {
             }
             additional => usize::try_from(additional).unwrap_or(usize::MAX),
         };
+        if let Some(assignments) = &request.assignments
+            && assignments.len() != additional
+        {
+            let message = format!(
+                "Attempted to add {additional} additional partition(s), but only {} assignment(s) were specified.",
+                assignments.len()
+            );
+            return Err(ApiError::new(
+                ResponseError::InvalidReplicaAssignment,
+                message,
+            ));
+        }
         if additional > room {
             let message = "Excessively large number of partitions per request.";
             return Err(ApiError::new(ResponseError::PolicyViolation, message));
@@ -83,16 +95,6 @@ impl Controller<'_> {
             .map_or(1, |(_, partition)| partition.replicas.len());
         let partitions = match &request.assignments {
             None => self.place(count, additional, i16::try_from(factor).unwrap_or(i16::MAX))?,
-            Some(assignments) if assignments.len() != additional => {
-                let message = format!(
-                    "Attempted to add {additional} additional partition(s), but only {} assignment(s) were specified.",
-                    assignments.len()
-                );
-                return Err(ApiError::new(
-                    ResponseError::InvalidReplicaAssignment,
-                    message,
-                ));
-            }
             Some(assignments) => (count..)
                 .zip(assignments)
                 .map(|(index, assignment)| {

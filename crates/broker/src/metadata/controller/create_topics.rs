@@ -31,14 +31,14 @@ impl Controller<'_> {
     /// Decide a CreateTopics request. Each topic is created, or has its own error; topics named more than once are
     /// not created at all.
     pub fn create_topics(&self, request: &CreateTopicsRequest) -> Decision<CreateTopicsResponse> {
-        if let Err(error) = check_partition_count(request) {
-            return Decision::answer(refuse_all(request, &error));
-        }
         let mut times = HashMap::new();
         request
             .topics
             .iter()
             .for_each(|topic| *times.entry(topic.name.as_str()).or_insert(0) += 1);
+        if let Err(error) = check_partition_count(request, &times) {
+            return Decision::answer(refuse_all(request, &error));
+        }
         let mut taken = HashSet::new();
         let mut records = Vec::new();
         let mut results = Vec::with_capacity(request.topics.len());
@@ -302,7 +302,10 @@ pub(super) fn check_text_len(configs: &BTreeMap<String, String>) -> Result<(), S
 
 /// Refuse requests for more partitions than one decision may make, before any is placed
 /// (`ReplicationControlManager.validateTotalNumberOfPartitions`).
-fn check_partition_count(request: &CreateTopicsRequest) -> Result<(), ApiError> {
+fn check_partition_count(
+    request: &CreateTopicsRequest,
+    times: &HashMap<&str, usize>,
+) -> Result<(), ApiError> {
     let of = |topic: &CreatableTopic| match topic.assignments.len() {
         0 => usize::try_from(topic.num_partitions).unwrap_or(1),
         len => len,
@@ -310,6 +313,7 @@ fn check_partition_count(request: &CreateTopicsRequest) -> Result<(), ApiError> 
     let total = request
         .topics
         .iter()
+        .filter(|topic| is_single(times, &topic.name))
         .map(of)
         .fold(0_usize, usize::saturating_add);
     if total <= MAX_RECORDS_PER_REQUEST {
