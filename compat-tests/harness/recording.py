@@ -21,9 +21,9 @@ class Recorder:
     `common`: the versions that all brokers of the comparison announce, by API key.
     """
 
-    def __init__(self, bootstrap, prefix, now_ms, common=None):
-        self.bootstrap, self.prefix, self.now_ms = bootstrap, prefix, now_ms
-        self.connection = wire.Connection(bootstrap, SILENCE_S)
+    def __init__(self, bootstrap, prefix, now_ms, common=None, silence_s=SILENCE_S):
+        self.bootstrap, self.prefix, self.now_ms, self.silence_s = bootstrap, prefix, now_ms, silence_s
+        self.connection = wire.Connection(bootstrap, silence_s)
         self.answers, self.messages, self.asked = {}, {}, {}
         self.announced, self.common = None, common or {}
 
@@ -62,13 +62,20 @@ class Recorder:
             sent = self.connection.send(api, version, body)
             answer = self.connection.receive(api, version if answered_in is None else answered_in, sent)
         except (wire.Closed, TimeoutError) as ending:
-            self.close()
-            self.connection = wire.Connection(self.bootstrap, SILENCE_S)
-            self.answers[label] = "closed" if isinstance(ending, wire.Closed) else f"silent for {SILENCE_S} s"
+            self.reconnect()
+            self.answers[label] = "closed" if isinstance(ending, wire.Closed) else f"silent for {self.silence_s} s"
             return None
+        self.keep(label, answer)
+        return answer
+
+    def keep(self, label, answer):
+        """Records an answer, or what there was in its place."""
         self.answers[label] = normal(answer)
         self.messages[label] = list(messages(answer))
-        return answer
+
+    def reconnect(self):
+        self.close()
+        self.connection = wire.Connection(self.bootstrap, self.silence_s)
 
     def close(self):
         self.connection.socket.close()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 NEVER = 1 << 15
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Api:
     """One API: its key, its layouts, and the first version with compact types and tagged fields."""
 

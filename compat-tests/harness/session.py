@@ -43,6 +43,14 @@ def not_ready(connection, topic, partitions):
     return max([found["error_code"], *(partition["error_code"] for partition in listed)], key=abs)
 
 
+def wait_until(holds, what, seconds=30):
+    """Until a condition on the broker's answers holds."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"no {what} in {seconds} s"
+        time.sleep(0.02)
+
+
 def find_coordinator(connection, group):
     """Asks for a group's coordinator until there is one; the first time makes the broker create its topic."""
     deadline = time.monotonic() + 30

@@ -161,7 +161,7 @@ def default(kind):
         return None if kind.is_nullable else {}
     if isinstance(kind, list) or kind.endswith("_array"):
         return []
-    return {"string": "", "nullable_string": None, "nullable_bytes": None, "uuid": NO_UUID, "bool": False}.get(kind, 0)
+    return {"string": "", "nullable_string": None, "bytes": b"", "nullable_bytes": None, "uuid": NO_UUID, "bool": False}.get(kind, 0)
 
 
 def request_bytes(api, version, body, correlation_id, client_id="compat-tests"):
