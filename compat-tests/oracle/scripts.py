@@ -216,7 +216,7 @@ def produce_by_topic_config(recorder):
     now = recorder.now_ms
     for what, configs in [("append-time", {"message.timestamp.type": "LogAppendTime"}), ("compact", {"cleanup.policy": "compact"}),
                           ("lz4", {"compression.type": "lz4"}), ("small", {"max.message.bytes": "500"}),
-                          ("before", {"message.timestamp.before.max.ms": "1000"}), ("after", {"message.timestamp.after.max.ms": "1000"})]:
+                          ("before", {"message.timestamp.before.max.ms": "60000"}), ("after", {"message.timestamp.after.max.ms": "1000"})]:
         name = recorder.create(what, configs=configs)
         for label, records in [("keyless", batch([b"v"], timestamp=now)),
                                ("keyed", batch([b"v"], timestamp=now, records=record(b"v", key=b"k"))),
