@@ -451,3 +451,6 @@ async fn flushed(flush: Option<&FlushWait>) {
         flush.done().await;
     }
 }
+
+#[cfg(test)]
+mod tests;
