@@ -3,7 +3,9 @@
 //!
 //! A transaction of 16 MiB is what a producer of 160 MB/s commits ten times a second, as Kafka Streams does.
 
+use std::cell::OnceCell;
 use std::net::TcpStream;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
@@ -13,7 +15,7 @@ use ottla_protocol::messages::{
 use ottla_protocol::record::batch::{BatchHeader, HEADER_LEN};
 
 use crate::batch;
-use crate::case::{Case, Path};
+use crate::case::{Case, Measure, Path};
 use crate::client::{Client, connect, refused};
 use crate::drive::{Conversation, Until, drive};
 use crate::error::{BenchError, Doing, Result};
@@ -28,6 +30,10 @@ const PRODUCE_LIMIT: Target = Target::TimesRaw(1.10);
 const CONSUME_LIMIT: Target = Target::TimesRaw(1.05);
 const READ_UNCOMMITTED: i8 = 0;
 const READ_COMMITTED: i8 = 1;
+/// Bytes that a batch is shorter than the round number it is named by. Batches of 16 KiB sharp would lie on the pages of
+/// the log's file until the first marker moves those behind it, so that the plain side alone would be spared the page
+/// that two batches share: to be found in the page cache again, and written by the flush of either.
+const BELOW_ROUND: usize = 100;
 /// How large a transaction is that has to keep the limit.
 const USUAL: usize = 16 << 20;
 /// COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR, CONCURRENT_TRANSACTIONS: ask again.
@@ -59,13 +65,14 @@ pub(crate) fn cases<'a>(lab: &'a Lab) -> Result<Vec<Case<'a>>> {
         }
     }
     for (batch_len, aborts) in [(16 << 10, 0), (64 << 10, 0), (64 << 10, 4), (1 << 20, 0)] {
-        cases.push(consume_case(lab, batch_len, aborts)?);
+        cases.push(consume_case(lab, batch_len, aborts));
     }
     Ok(cases)
 }
 
+/// A batch of nearly `len` bytes, as producers fill them.
 fn batch_of(len: usize) -> Result<Bytes> {
-    let batch = batch::of_size(len, timestamp_ms());
+    let batch = batch::of_size(len - BELOW_ROUND, timestamp_ms());
     batch.ok_or_else(|| BenchError::Usage(format!("no batch has {len} bytes")))
 }
 
@@ -95,7 +102,38 @@ fn produce_case<'a>(lab: &'a Lab, batch_len: usize, guarantee: Guarantee) -> Res
     })
 }
 
-fn consume_case<'a>(lab: &'a Lab, batch_len: usize, aborts: usize) -> Result<Case<'a>> {
+fn consume_case<'a>(lab: &'a Lab, batch_len: usize, aborts: usize) -> Case<'a> {
+    // Both sides read what the first of them has written.
+    let topic = Rc::new(OnceCell::new());
+    let side = |isolation| -> Measure<'a> {
+        let topic = Rc::clone(&topic);
+        Box::new(move || {
+            if topic.get().is_none() {
+                topic.set(write_transactions(lab, batch_len, aborts)?).ok();
+            }
+            let topic = topic.get().expect("invariant: it was set just now");
+            let consumer = Consumer::new(lab, topic, batch_len, isolation)?;
+            let until = Until::Elapsed(lab.extent.slice);
+            drive(lab.broker.clock, vec![Box::new(consumer)], until)
+        })
+    };
+    let aborted = match aborts {
+        0 => String::new(),
+        every => format!(", every {every}th transaction aborted"),
+    };
+    Case {
+        path: Path::Transactions,
+        label: format!("consume, {} KiB fetches{aborted}", batch_len >> 10),
+        sides: vec![
+            ("read_uncommitted", side(READ_UNCOMMITTED)),
+            ("read_committed", side(READ_COMMITTED)),
+        ],
+        targets: vec![CONSUME_LIMIT],
+    }
+}
+
+/// A topic full of transactions; its name.
+fn write_transactions(lab: &Lab, batch_len: usize, aborts: usize) -> Result<String> {
     let topic = lab.create_topic(&format!("bench-committed-{batch_len}-{aborts}"), 1)?;
     let guarantee = Guarantee::Transactional {
         size: USUAL,
@@ -106,31 +144,7 @@ fn consume_case<'a>(lab: &'a Lab, batch_len: usize, aborts: usize) -> Result<Cas
         producer.turn()?;
     }
     producer.finish()?;
-    let other = topic.clone();
-    let measure = move |topic: &str, isolation| {
-        let consumer = Consumer::new(lab, topic, batch_len, isolation)?;
-        let until = Until::Elapsed(lab.extent.slice);
-        drive(lab.broker.clock, vec![Box::new(consumer)], until)
-    };
-    let aborted = match aborts {
-        0 => String::new(),
-        every => format!(", every {every}th transaction aborted"),
-    };
-    Ok(Case {
-        path: Path::Transactions,
-        label: format!("consume, {} KiB fetches{aborted}", batch_len >> 10),
-        sides: vec![
-            (
-                "read_uncommitted",
-                Box::new(move || measure(&topic, READ_UNCOMMITTED)) as _,
-            ),
-            (
-                "read_committed",
-                Box::new(move || measure(&other, READ_COMMITTED)) as _,
-            ),
-        ],
-        targets: vec![CONSUME_LIMIT],
-    })
+    Ok(topic)
 }
 
 fn next_name(what: &str) -> String {
@@ -198,7 +212,7 @@ impl Producer {
                 transactional_id,
                 producer_id,
                 epoch,
-                sequence: 0,
+                sequence: if producer_id < 0 { -1 } else { 0 },
             },
             written: 0,
             transactions: 0,
@@ -232,15 +246,16 @@ impl Producer {
 impl Conversation for Producer {
     fn turn(&mut self) -> Result<u64> {
         let is_transactional = matches!(self.guarantee, Guarantee::Transactional { .. });
+        let Identity {
+            producer_id,
+            epoch,
+            sequence,
+            ..
+        } = self.identity;
+        // A plain batch gets its checksum anew, too: how fast batches come decides how many of them share a flush.
+        self.template
+            .set_producer(is_transactional, producer_id, epoch, sequence);
         if self.guarantee != Guarantee::Plain {
-            let Identity {
-                producer_id,
-                epoch,
-                sequence,
-                ..
-            } = self.identity;
-            self.template
-                .set_producer(is_transactional, producer_id, epoch, sequence);
             self.identity.sequence += self.records;
         }
         self.connection.turn_with(&mut self.template)?;
