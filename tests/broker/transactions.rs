@@ -75,6 +75,32 @@ async fn readers_of_committed_data_see_whole_transactions_and_nothing_else() {
     }
 }
 
+/// What a transaction costs beyond its records is mostly flushes.
+#[tokio::test]
+async fn a_transaction_asks_for_no_flush_that_nobody_waits_for() {
+    const ROUNDS: u32 = 20;
+    // The partition joins, the batch, the outcome, the marker; that all is complete goes with what comes next.
+    const EACH: u32 = 4;
+    let broker = TestBroker::start().await;
+    let mut client = broker.client().await;
+    client.create_topic("t", 1, &[]).await;
+    let mut one = producer(&broker, "one", Version::V2).await;
+    let before = flushes(&broker).await;
+    for _ in 0..ROUNDS {
+        assert_eq!(one.write("t", 0, &["a"]).await.0, 0);
+        assert_eq!(one.end(true).await, 0);
+    }
+    let taken = flushes(&broker).await - before;
+    // A flush is counted a little after those who waited for it go on.
+    let expected = f64::from(EACH * ROUNDS - 1)..=f64::from(EACH * ROUNDS + 1);
+    assert!(expected.contains(&taken), "{taken} flushes");
+}
+
+async fn flushes(broker: &TestBroker) -> f64 {
+    let series = "kafka_log_logflushstats_logflushrateandtimems_count ";
+    broker.metric(series).await.expect("the series")
+}
+
 #[tokio::test]
 async fn a_second_producer_with_the_id_fences_the_first() {
     for version in Version::ALL {

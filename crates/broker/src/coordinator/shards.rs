@@ -310,7 +310,9 @@ impl<S: Shard> ShardTask<S> {
                     self.shard.handle_append(self.now(), then, outcome);
                 }
                 Effect::Reply { to, response } => {
-                    if let Some(answer) = self.waiting.remove(&to.0) {
+                    // One that nobody waits for, as that to what a shard was told, needs no flush either.
+                    let answer = self.waiting.remove(&to.0);
+                    if let Some(answer) = answer.filter(|answer| !answer.is_closed()) {
                         self.let_out(Outcome::Answer(answer, response));
                     }
                 }
