@@ -355,6 +355,23 @@ impl Partition {
             .read(from, self.end_for(isolation), max_bytes, whole_first_batch)
     }
 
+    /// The largest epoch up to `epoch`, and the offset where it ends; `None` where that is not known
+    /// (`UnifiedLog.endOffsetForEpoch`, for a log that notes an epoch with its first record and not before).
+    pub fn end_offset_for_epoch(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
+        let reader = self.reader();
+        if let Some(known) = reader.end_offset_for_epoch(epoch) {
+            return Some(known);
+        }
+        let own = self.leader_epoch();
+        if epoch == LeaderEpoch::NONE || epoch > own {
+            return None;
+        }
+        // Later than all epochs with records: these end where the log ends.
+        let end = reader.log_end_offset();
+        let latest = reader.epoch_at(end).unwrap_or(epoch);
+        Some((if epoch == own { own } else { latest }, end))
+    }
+
     /// Check the leader epoch that a client believes in (KIP-320).
     ///
     /// # Errors

@@ -382,7 +382,7 @@ fn diverging_epoch(
     if last_fetched < LeaderEpoch(0) {
         return Ok(None);
     }
-    let known = partition.reader().end_offset_for_epoch(last_fetched);
+    let known = partition.end_offset_for_epoch(last_fetched);
     let (epoch, end) = known.ok_or(ResponseError::OffsetOutOfRange)?;
     let diverges = epoch < last_fetched || end < Offset(query.fetch_offset);
     Ok(diverges.then(|| {

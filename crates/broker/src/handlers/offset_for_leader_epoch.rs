@@ -20,7 +20,6 @@ use ottla_protocol::messages::{OffsetForLeaderEpochRequest, OffsetForLeaderEpoch
 use super::Handler;
 use crate::broker::Broker;
 use crate::network::request::RequestContext;
-use crate::partition::Partition;
 use crate::partition::topic::Topic;
 
 /// The API.
@@ -69,21 +68,5 @@ fn find(
     let topic = topic.ok_or(ResponseError::UnknownTopicOrPartition)?;
     let partition = topic.partition(PartitionIndex(query.partition))?;
     partition.check_epoch(LeaderEpoch(query.current_leader_epoch))?;
-    Ok(end_of(partition, LeaderEpoch(query.leader_epoch)))
-}
-
-/// `UnifiedLog.endOffsetForEpoch`, for a log that notes an epoch with its first record and not before.
-fn end_of(partition: &Partition, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
-    let reader = partition.reader();
-    if let Some(known) = reader.end_offset_for_epoch(epoch) {
-        return Some(known);
-    }
-    let own = partition.leader_epoch();
-    if epoch == LeaderEpoch::NONE || epoch > own {
-        return None;
-    }
-    // Later than all epochs with records: these end where the log ends.
-    let end = reader.log_end_offset();
-    let latest = reader.epoch_at(end).unwrap_or(epoch);
-    Some((if epoch == own { own } else { latest }, end))
+    Ok(partition.end_offset_for_epoch(LeaderEpoch(query.leader_epoch)))
 }

@@ -220,6 +220,10 @@ impl TopicProduce<'_> {
         let transactional_id = self
             .transactional_id
             .ok_or(ResponseError::TransactionalIdAuthorizationFailed)?;
+        if transactional_id.is_empty() {
+            // As the coordinator says that is asked to verify it (`TransactionCoordinator`).
+            return Err(ResponseError::InvalidRequest.into());
+        }
         let joining = match self.version < JOINS_FROM {
             true => Joining::Said,
             false => Joining::Implicit,
