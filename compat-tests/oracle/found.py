@@ -67,6 +67,23 @@ def epochs_below_none(play):
         {'current_leader_epoch': -2147483648}]}]})
 
 
+def last_fetched_epoch_of_an_empty_log(play):
+    """The leader's own epoch ends at the end of the log, also where that holds no record: nothing is out of range."""
+    play.call(schema.CREATE_TOPICS, 5, {'topics': [{'name': play.name('t1'), 'num_partitions': 3, 'replication_factor': 1}], 'timeout_ms': 10000})
+    for epoch in (-1, 0, 1):
+        play.call(schema.FETCH, 12, {'replica_id': -1, 'max_wait_ms': 1, 'session_epoch': -1, 'topics': [
+            {'topic': play.name('t1'), 'partitions': [{'last_fetched_epoch': epoch, 'partition_max_bytes': 1000}]}]})
+
+
+def transaction_of_no_name(play):
+    """An empty transactional id is no id."""
+    play.call(schema.CREATE_TOPICS, 5, {'topics': [{'name': play.name('t1'), 'num_partitions': 3, 'replication_factor': 1}], 'timeout_ms': 10000})
+    play.call(schema.INIT_PRODUCER_ID, 4, {
+        'transactional_id': play.name('x1'), 'transaction_timeout_ms': 60000, 'producer_id': -1, 'producer_epoch': -1})
+    play.call(schema.PRODUCE, 9, {'transactional_id': '', 'acks': 1, 'timeout_ms': 10000, 'topics': [{'name': play.name('t1'), 'partitions': [
+        {'records': play.batch(stamp=play.stamp('x1', 't0', 0), transactional=True)}]}]})
+
+
 def script(session):
     """A pasted session as a script of the oracle, whose names are its own."""
     def play(recorder):
@@ -78,4 +95,5 @@ def script(session):
 
 SCRIPTS = [script(session) for session in (no_partitions, operations_on_groups, operations_on_no_topic, special_time_of_no_topic,
                                            markers_of_nobody, many_partitions_of_a_name_given_twice,
-                                           assignments_of_too_many_partitions, configs_before_topics, epochs_below_none)]
+                                           assignments_of_too_many_partitions, configs_before_topics, epochs_below_none,
+                                           last_fetched_epoch_of_an_empty_log, transaction_of_no_name)]

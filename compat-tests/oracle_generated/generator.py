@@ -118,7 +118,8 @@ class Generator:
         if not places:
             return body
         path, parent, name, kind = self.random.choice(places)
-        return changed(body, path, self.random.choice(self.wrong_values(api, parent, name, kind, at(body, path))))
+        spoiled = changed(body, path, self.random.choice(self.wrong_values(api, parent, name, kind, at(body, path))))
+        return body if repeats(api, version, spoiled) else spoiled
 
     def wrong_values(self, api, parent, name, kind, now):
         only = ONLY.get(f"{api.name}.{name}") or ONLY.get(name)
@@ -147,6 +148,17 @@ class Generator:
             {"cut": self.random.choice([1, 2, 3, 8, 1000])}, {"extra": b"\0" * self.random.choice([1, 7])},
             {"as_version": self.random.choice([99, -1, self.advertised[api.key][1][-1] + 50])},
             {"as_key": self.random.choice([-1, 999, 32767])}, {"size": self.random.choice([-1, 0, 1 << 30])}])
+
+
+def repeats(api, version, body):
+    """Whether a list that must not repeat an element does, as when two names were changed to the same."""
+    for path, _, name, _ in fields(api.request, version, body):
+        found = at(body, path)
+        if (api.name, name) in UNREPEATED and isinstance(found, list):
+            names = [identity(one) if isinstance(one, dict) else one for one in found]
+            if len(set(names)) < len(names):
+                return True
+    return False
 
 
 def identity(element):

@@ -174,13 +174,14 @@ NAMES = ["", "a b", ".", "é", "n" * 250, "unknown"]
 # Lists of which Apache Kafka answers a repeated element by accident: it drops a batch, answers once, or never at all.
 UNREPEATED = {("Produce", "topics"), ("Produce", "partitions"), ("JoinGroup", "protocols"), ("OffsetCommit", "topics"),
               ("TxnOffsetCommit", "topics"), ("ListOffsets", "topics"), ("Fetch", "topics"), ("Fetch", "partitions"),
-              ("AlterConfigs", "resources"), ("WriteTxnMarkers", "topics"), ("WriteTxnMarkers", "partition_indexes")}
+              ("AlterConfigs", "resources"), ("AddPartitionsToTxn", "topics"), ("WriteTxnMarkers", "markers"), ("WriteTxnMarkers", "topics"), ("WriteTxnMarkers", "partition_indexes")}
 
 # Fields with no other values than these: a wait, a change for everyone, a follower, or what Apache Kafka throws at.
 ONLY = {
+    "max_bytes": [0, 1, 100, 1 << 20], "JoinGroup.metadata": [SUBSCRIPTION],
     "session_id": [0, 12345], "session_epoch": [-1, 1, 5],  # oracle/fetch_sessions.py has those that begin and go on
     "DescribeTopicPartitions.name": [ask.name("t0"), ask.name("unknown"), "a b"],
-    "AddPartitionsToTxn.partitions": [[0], [0, 2], [0, 0], [-1]], "isolation_level": [0, 1], "Fetch.replica_id": [-1], "ListOffsets.replica_id": [-1],
+    "AddPartitionsToTxn.partitions": [[0], [0, 2], [-1]], "isolation_level": [0, 1], "Fetch.replica_id": [-1], "ListOffsets.replica_id": [-1],
     "protocol_type": ["consumer", "connect"],
     "max_wait_ms": [0, 1, -1], "timeout_ms": [1000, 10000, (1 << 31) - 1], "rebalance_timeout_ms": [200, 0, -1],
     "UpdateFeatures.validate_only": [True], "subscribed_topic_regex": [None, "", "("], "min_bytes": [0, 1, -1],
