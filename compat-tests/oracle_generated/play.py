@@ -20,6 +20,7 @@ CONSTANTS = {value.key: name for name, value in vars(schema).items() if isinstan
 # Requests after which a broker takes over new metadata some time after the answer.
 CHANGES = {schema.CREATE_TOPICS, schema.DELETE_TOPICS, schema.CREATE_PARTITIONS, schema.ALTER_CONFIGS, schema.UPDATE_FEATURES,
            schema.INCREMENTAL_ALTER_CONFIGS, schema.ELECT_LEADERS, schema.ALTER_PARTITION_REASSIGNMENTS}
+GROUPS_TOLD = {schema.LIST_GROUPS, schema.DESCRIBE_GROUPS}
 # How an element of a listing says what it is; others' topics and groups are left out of listings.
 NAMES = ("group_id", "transactional_id", "resource_name", "topic", "name")
 # How Apache Kafka says that a coordinator is not there yet.
@@ -137,6 +138,8 @@ class Play:
         if api is schema.PRODUCE and body.get("acks", 0) == 0:
             return self.unanswered(api, version, body)
         label = str(self.number)
+        if api in GROUPS_TOLD:
+            self.group_barrier()
         try:
             answer = self.recorder.call(label, api, version, body)
         except ValueError as error:
@@ -193,7 +196,7 @@ class Play:
             one for one in value if not stranger(one, self.recorder.prefix, asked)] if isinstance(value, list) and key != "configs"
             else value for key, value in found.items()}
         if api is schema.LIST_GROUPS:
-            # Apache Kafka lists a group once a record is written behind it, be it another group's.
+            # Groups without a member so far: Apache Kafka keeps some of those that it refused.
             self.recorder.answers[label]["groups"] = [
                 one for one in self.recorder.answers[label]["groups"] if one["protocol_type"]]
         if "results" in found and api is schema.DESCRIBE_LOG_DIRS:
@@ -244,6 +247,14 @@ class Play:
         name = f"{self.recorder.prefix}-barrier-{self.barriers}"
         session.create_topic(self.recorder.connection, name)
         self.topics.add(name)
+
+    def group_barrier(self):
+        """Apache Kafka tells of a group once a record is written behind it, be it another group's (there is one partition)."""
+        if not self.topics:
+            self.barrier()
+        self.recorder.connection.call(schema.OFFSET_COMMIT, 2, {
+            "group_id": self.name("barrier"), "generation_id_or_member_epoch": -1, "retention_time_ms": -1, "topics": [
+                {"name": min(self.topics), "partitions": [{"partition_index": 0, "committed_offset": 0}]}]})
 
     def preparing(self, transactional_id):
         found = self.recorder.connection.call(schema.DESCRIBE_TRANSACTIONS, 0, {"transactional_ids": [transactional_id]})

@@ -178,7 +178,8 @@ UNREPEATED = {("Produce", "topics"), ("Produce", "partitions"), ("JoinGroup", "p
 
 # Fields with no other values than these: a wait, a change for everyone, a follower, or what Apache Kafka throws at.
 ONLY = {
-    "max_bytes": [0, 1, 100, 1 << 20], "JoinGroup.metadata": [SUBSCRIPTION],
+    "Fetch.topic_id": [ask.topic_id("t0"), b"no such topic id"], "election_type": [0, 1], "num_partitions": [-2, -1, 0, 1, 2],
+    "JoinGroup.name": ["range", "sticky"], "max_bytes": [0, 1, 100, 1 << 20], "JoinGroup.metadata": [SUBSCRIPTION],
     "session_id": [0, 12345], "session_epoch": [-1, 1, 5],  # oracle/fetch_sessions.py has those that begin and go on
     "DescribeTopicPartitions.name": [ask.name("t0"), ask.name("unknown"), "a b"],
     "AddPartitionsToTxn.partitions": [[0], [0, 2], [-1]], "isolation_level": [0, 1], "Fetch.replica_id": [-1], "ListOffsets.replica_id": [-1],
