@@ -51,6 +51,11 @@ def wait_until(holds, what, seconds=30):
         time.sleep(0.02)
 
 
+def settle(connection, topic):
+    """Until the broker knows all that was answered so far: it knows of a topic that is made afterwards, called `topic`."""
+    create_topic(connection, topic)
+
+
 def find_coordinator(connection, group):
     """Asks for a group's coordinator until there is one; the first time makes the broker create its topic."""
     deadline = time.monotonic() + 30

@@ -2,7 +2,7 @@
 
 import time
 
-from harness import schema
+from harness import schema, session
 
 GROUP = 32
 SET, DELETE, APPEND, SUBTRACT = range(4)
@@ -96,6 +96,7 @@ def alter_group_configs(recorder):
         replace("unknown", [("nope", "1")])
         replace("no name", [(INTERVAL, "7000")], group="")
         replace("validate only", [], validate_only=True)
+        session.settle(recorder.connection, f"{name}-{version}")
         described(recorder, f"after version {version}", name)
         replace("nothing", [])
 
@@ -106,6 +107,7 @@ def describe_group_configs(recorder):
     recorder.call("set", schema.INCREMENTAL_ALTER_CONFIGS, 1, {"validate_only": False, "resources": [
         {"resource_type": GROUP, "resource_name": name, "configs": [
             {"name": SESSION, "config_operation": SET, "value": " 52000 "}]}]})
+    session.settle(recorder.connection, f"{name}-set")
     for version in range(1, 5):
         described(recorder, "all", name, version)
         described(recorder, "without synonyms", name, version, synonyms=False)

@@ -499,6 +499,7 @@ def alter_configs(recorder):
 
 def described(recorder, what, topic):
     """Without synonyms: a broker takes over changes to its own configs some time after they are answered."""
+    session.settle(recorder.connection, f"{topic}-{what.replace(' ', '-')}")
     recorder.call(what, schema.DESCRIBE_CONFIGS, 1, {"include_synonyms": False, "resources": [
         {"resource_type": 2, "resource_name": topic, "configuration_keys": ["retention.ms", "cleanup.policy", "segment.ms"]}]})
 
