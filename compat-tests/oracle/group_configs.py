@@ -78,6 +78,7 @@ def incremental_group_configs(recorder):
         alter("validate only", f"{name}-{version}", [(SESSION, SET, "55000")], validate_only=True)
         alter("validate only bad", f"{name}-{version}", [(SESSION, SET, "1")], validate_only=True)
         alter("same group twice", f"{name}-{version}", [(SESSION, SET, "50000")], times=2)
+        session.settle(recorder.connection, f"{name}-{version}")
         described(recorder, f"after version {version}", f"{name}-{version}", synonyms=False)
 
 
