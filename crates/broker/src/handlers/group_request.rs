@@ -6,6 +6,7 @@ use ottla_protocol::ResponseError;
 
 use crate::broker::Broker;
 use crate::coordinator::group::message::{GroupRequest, GroupResponse, Origin};
+use crate::metadata::image::MetadataImage;
 use crate::network::request::RequestContext;
 
 /// Who sent the request, as the coordinator notes it.
@@ -34,6 +35,12 @@ pub async fn ask<T>(
 ) -> Result<T, ResponseError> {
     let response = broker.groups().ask(group, request).await?;
     take(response).ok_or(ResponseError::UnknownServerError)
+}
+
+/// Whether the answer to a commit has a topic that the request names with so many partitions. Known topics are answered by
+/// partition, so that one without any is left out (`KafkaApis.handleOffsetCommitRequest`, `handleTxnOffsetCommitRequest`).
+pub fn is_answered(image: &MetadataImage, topic: &str, partitions: usize) -> bool {
+    partitions > 0 || image.topics.by_name(topic).is_none()
 }
 
 /// Groups by the shard that looks after them, in the order of the shards. `None` while there is no shard.

@@ -17,9 +17,10 @@ use ottla_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
 use uuid::Uuid;
 
 use super::Handler;
-use super::group_request::{ask, origin};
+use super::group_request::{ask, is_answered, origin};
 use crate::broker::Broker;
 use crate::coordinator::group::message::{GroupRequest, GroupResponse};
+use crate::metadata::image::MetadataImage;
 use crate::network::request::RequestContext;
 
 /// The API.
@@ -39,12 +40,11 @@ impl Handler for OffsetCommit {
     ) -> OffsetCommitResponse {
         let group = request.group_id.to_string();
         let image = broker.metadata().image();
-        // As `KafkaApis.handleOffsetCommitRequest`, which answers known topics by partition.
-        request.topics.retain(|topic| {
-            !topic.partitions.is_empty() || image.topics.by_name(&topic.name).is_none()
-        });
+        request
+            .topics
+            .retain(|topic| is_answered(&image, &topic.name, topic.partitions.len()));
         let mut answers = Answers::of(&request);
-        keep_known(broker, &mut request, &mut answers);
+        keep_known(&image, &mut request, &mut answers);
         if request.topics.is_empty() {
             return answers.finish();
         }
@@ -63,8 +63,7 @@ impl Handler for OffsetCommit {
 }
 
 /// Leave only the partitions that exist, with the ids of their topics.
-fn keep_known(broker: &Broker, request: &mut OffsetCommitRequest, answers: &mut Answers) {
-    let image = broker.metadata().image();
+fn keep_known(image: &MetadataImage, request: &mut OffsetCommitRequest, answers: &mut Answers) {
     for wanted in &mut request.topics {
         let topic = image.topics.by_name(&wanted.name);
         wanted.topic_id = topic.map_or(Uuid::nil(), |topic| topic.id().0);

@@ -13,13 +13,14 @@ use ottla_protocol::ids::{PartitionIndex, ProducerEpoch, ProducerId};
 use ottla_protocol::messages::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
 
 use super::Handler;
-use super::group_request::ask;
+use super::group_request::{ask, is_answered};
 use super::transaction_request::{Joining, is_passing, leave, producer};
 use crate::broker::Broker;
 use crate::coordinator::group::message::{GroupRequest, GroupResponse};
 use crate::coordinator::group::transactional_offsets::refuse;
 use crate::coordinator::runtime::OFFSETS_TOPIC;
 use crate::coordinator::shard::TransactionalProducer;
+use crate::metadata::image::MetadataImage;
 use crate::network::request::RequestContext;
 
 /// First version that makes the group's partition part of the transaction.
@@ -43,12 +44,11 @@ impl Handler for TxnOffsetCommit {
         mut request: TxnOffsetCommitRequest,
     ) -> TxnOffsetCommitResponse {
         let image = broker.metadata().image();
-        // As `KafkaApis.handleTxnOffsetCommitRequest`, which answers known topics by partition.
-        request.topics.retain(|topic| {
-            !topic.partitions.is_empty() || image.topics.by_name(&topic.name).is_none()
-        });
+        request
+            .topics
+            .retain(|topic| is_answered(&image, &topic.name, topic.partitions.len()));
         let mut known = request.clone();
-        keep_known(broker, &mut known);
+        keep_known(&image, &mut known);
         if known.topics.is_empty() {
             return refuse(&request, ResponseError::UnknownTopicOrPartition);
         }
@@ -116,8 +116,7 @@ fn for_client(error: ResponseError, version: i16) -> ResponseError {
 }
 
 /// Leave only the partitions that exist.
-fn keep_known(broker: &Broker, request: &mut TxnOffsetCommitRequest) {
-    let image = broker.metadata().image();
+fn keep_known(image: &MetadataImage, request: &mut TxnOffsetCommitRequest) {
     for wanted in &mut request.topics {
         let topic = image.topics.by_name(&wanted.name);
         wanted.partitions.retain(|partition| {
