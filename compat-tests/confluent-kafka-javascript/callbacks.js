@@ -3,11 +3,10 @@
 
 const assert = require('node:assert')
 const { randomBytes } = require('node:crypto')
-const { AdminClient, CODES, KafkaConsumer, Producer } = require('@confluentinc/kafka-javascript')
-const { BOOTSTRAP, CODECS, DEADLINE_MS, PREFIX, STRICT_BOOTSTRAP, called, fixture, readAll } = require('./common')
+const { AdminClient, KafkaConsumer, Producer } = require('@confluentinc/kafka-javascript')
+const { BOOTSTRAP, CODECS, DEADLINE_MS, PREFIX, STRICT_BOOTSTRAP, called, expectError, fixture, readAll } = require('./common')
 const { Skip, run } = require('../harness/cases.js')
 
-const { ERRORS } = CODES
 const records = fixture()
 const plain = value => ({ key: null, value, headers: [], timestamp: records[0].timestamp })
 
@@ -56,16 +55,6 @@ const roundTrip = codec => async () => {
   checkOffsets(await produce(topic, records, { 'compression.codec': codec }), records.length)
   compare(await readAll(topic), records)
   compare(await readAll(topic, { 'isolation.level': 'read_uncommitted' }), records)
-}
-
-async function expectError(names, body) {
-  try {
-    await body()
-  } catch (error) {
-    assert.ok(names.some(name => ERRORS[name] === error.code), `expected ${names}, got ${error.code}: ${error}`)
-    return
-  }
-  throw new Error(`expected ${names}, but it succeeded`)
 }
 
 async function offsetsByTimestamp() {

@@ -4,10 +4,10 @@
 const assert = require('node:assert')
 const { randomBytes } = require('node:crypto')
 const { KafkaJS } = require('@confluentinc/kafka-javascript')
-const { BOOTSTRAP, CODECS, DEADLINE_MS, PREFIX, STRICT_BOOTSTRAP, fixture } = require('./common')
+const { BOOTSTRAP, CODECS, DEADLINE_MS, PREFIX, STRICT_BOOTSTRAP, expectError, fixture, using } = require('./common')
 const { Skip, run } = require('../harness/cases.js')
 
-const { ErrorCodes, Kafka, logLevel } = KafkaJS
+const { Kafka, logLevel } = KafkaJS
 const kafkaAt = broker => new Kafka({ kafkaJS: { brokers: [broker], logLevel: logLevel.NOTHING } })
 const kafka = kafkaAt(BOOTSTRAP)
 let readers = 0
@@ -23,15 +23,6 @@ function headersOf(list) {
 
 const records = fixture().map(r => ({ ...r, headers: headersOf(r.headers), timestamp: String(r.timestamp) }))
 const plain = value => ({ key: null, value, headers: {}, timestamp: records[0].timestamp })
-
-async function using(client, body) {
-  await client.connect()
-  try {
-    return await body(client)
-  } finally {
-    await client.disconnect()
-  }
-}
 
 // Sends in order to partition 0; the offset of the first. `settings` are the library's own, or librdkafka's.
 async function produce(topic, list, { client = kafka, compression = 'none', idempotent = false, ...settings } = {}) {
@@ -77,16 +68,6 @@ const roundTrip = compression => async () => {
   assert.strictEqual(await produce(topic, records, { compression }), 0)
   compare(await consume(topic, 0, records.length), records)
   compare(await consume(topic, 0, records.length, true), records)
-}
-
-async function expectError(names, body) {
-  try {
-    await body()
-  } catch (error) {
-    assert.ok(names.some(name => ErrorCodes[name] === error.code), `expected ${names}, got ${error.code}: ${error}`)
-    return
-  }
-  throw new Error(`expected ${names}, but it succeeded`)
 }
 
 const offsetsByTimestamp = () => using(kafka.admin(), async admin => {

@@ -1,8 +1,9 @@
 // What the programs of this folder share: the task, and reading with the callback API, which needs no group's protocol.
 'use strict'
 
+const assert = require('node:assert')
 const fs = require('node:fs')
-const { KafkaConsumer } = require('@confluentinc/kafka-javascript')
+const { CODES, KafkaConsumer } = require('@confluentinc/kafka-javascript')
 
 const { COMPAT_BOOTSTRAP: BOOTSTRAP, COMPAT_STRICT_BOOTSTRAP: STRICT_BOOTSTRAP, COMPAT_PREFIX: PREFIX } = process.env
 const CODECS = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
@@ -21,6 +22,27 @@ const fixture = () => JSON.parse(fs.readFileSync(process.env.COMPAT_RECORDS, 'ut
 // A callback method as a promise.
 const called = (client, method, ...rest) => new Promise((resolve, reject) =>
   client[method](...rest, (error, result) => (error ? reject(error) : resolve(result))))
+
+// A client of the promises while it is connected.
+async function using(client, body) {
+  await client.connect()
+  try {
+    return await body(client)
+  } finally {
+    await client.disconnect()
+  }
+}
+
+// The body must fail with one of these errors of librdkafka.
+async function expectError(names, body) {
+  try {
+    await body()
+  } catch (error) {
+    assert.ok(names.some(name => CODES.ERRORS[name] === error.code), `expected ${names}, got ${error.code}: ${error}`)
+    return
+  }
+  throw new Error(`expected ${names}, but it succeeded`)
+}
 
 // The records of partitions 0 ... `partitions` - 1 from `start` to their ends, in the order in which they came.
 async function readAll(topic, { start = 0, partitions = 1, ...settings } = {}) {
@@ -46,4 +68,4 @@ async function readAll(topic, { start = 0, partitions = 1, ...settings } = {}) {
   }
 }
 
-module.exports = { BOOTSTRAP, CODECS, DEADLINE_MS, PREFIX, STRICT_BOOTSTRAP, called, fixture, readAll }
+module.exports = { BOOTSTRAP, CODECS, DEADLINE_MS, PREFIX, STRICT_BOOTSTRAP, called, expectError, fixture, readAll, using }

@@ -3,25 +3,15 @@
 
 const assert = require('node:assert')
 const { KafkaJS } = require('@confluentinc/kafka-javascript')
-const { BOOTSTRAP, DEADLINE_MS, PREFIX, readAll } = require('./common')
+const { BOOTSTRAP, DEADLINE_MS, PREFIX, readAll, using } = require('./common')
 const { run } = require('../harness/cases.js')
 
 const { ErrorCodes, Kafka, logLevel } = KafkaJS
 const kafka = new Kafka({ kafkaJS: { brokers: [BOOTSTRAP], logLevel: logLevel.NOTHING } })
 
-async function withAdmin(body) {
-  const admin = kafka.admin()
-  await admin.connect()
-  try {
-    return await body(admin)
-  } finally {
-    await admin.disconnect()
-  }
-}
-
 async function topicOf(name) {
   const topic = `${PREFIX}-js-txn-${name}`
-  await withAdmin(admin => admin.createTopics({ topics: [{ topic, numPartitions: 2, replicationFactor: 1 }] }))
+  await using(kafka.admin(), admin => admin.createTopics({ topics: [{ topic, numPartitions: 2, replicationFactor: 1 }] }))
   return topic
 }
 
@@ -91,7 +81,7 @@ async function timeout() {
   await send(await slow.transaction(), topic, 'late')
   // The marker is the second record. Apache Kafka looks for such transactions every ten seconds.
   const deadline = Date.now() + DEADLINE_MS
-  await withAdmin(async admin => {
+  await using(kafka.admin(), async admin => {
     while (Number((await admin.fetchTopicOffsets(topic)).find(p => p.partition === 0).high) < 2) {
       assert.ok(Date.now() < deadline, 'the transaction was not aborted')
     }
