@@ -271,6 +271,7 @@ impl Shard for GroupShard {
             return;
         };
         match key {
+            TimerKey::ConsumerExpressions(id) => self.resolve_expressions(&id),
             TimerKey::ConsumerRebalance(id, member) => {
                 if matches!(self.groups.get(&id), Some(Group::Consumer(group)) if group.is_revoking(&member))
                 {

@@ -23,6 +23,8 @@ pub type NewId = Box<dyn FnMut() -> Uuid + Send>;
 /// What a deadline is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TimerKey {
+    /// What the expressions of a consumer group's members match is to be looked up: group.
+    ConsumerExpressions(Arc<str>),
     /// A classic member of a consumer group has not joined again: group, member.
     ConsumerJoin(Arc<str>, Arc<str>),
     /// A member of a consumer group has not given up partitions in time: group, member.

@@ -261,6 +261,15 @@ impl GroupShard {
         }
     }
 
+    /// Look up what the expressions of a consumer group match. Should the records not be stored, the next heartbeat asks
+    /// for it again.
+    pub(super) fn resolve_expressions(&mut self, id: &str) {
+        if let Some(Group::Consumer(group)) = self.groups.get(id) {
+            let records = group.resolved_expressions(&self.core);
+            self.core.append(records, Then::Nothing);
+        }
+    }
+
     /// What can be told of a JoinGroup without a group, or without members in it.
     fn check_join(
         &self,

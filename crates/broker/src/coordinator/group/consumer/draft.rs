@@ -110,7 +110,7 @@ impl Draft {
                 Some(metadata),
             ));
         }
-        self.resolve_expressions(core);
+        self.drop_expressions();
         let hash = self.group.compute_metadata_hash(&*core.topics);
         bump |= hash != self.group.metadata_hash;
         if bump {
@@ -133,8 +133,8 @@ impl Draft {
         }
     }
 
-    /// Look up what is new or may have changed, and forget what nobody uses.
-    fn resolve_expressions(&mut self, core: &Core) {
+    /// Look up what is new or may have changed; other topics than before are a new epoch.
+    pub(super) fn resolve_expressions(&mut self, core: &Core) {
         let version = core.topics.version();
         for regex in self.group.expressions() {
             let known = self.group.regexes.get(&regex);
@@ -145,9 +145,13 @@ impl Draft {
             let record = self.group.regex_record(&regex, Some(resolved));
             self.push(record);
         }
-        self.drop_expressions();
+        let hash = self.group.compute_metadata_hash(&*core.topics);
+        if hash != self.group.metadata_hash {
+            self.bump_epoch(hash);
+        }
     }
 
+    /// Forget what nobody uses.
     pub(super) fn drop_expressions(&mut self) {
         let used = self.group.expressions();
         let unused: Vec<Arc<str>> = (self.group.regexes.keys())

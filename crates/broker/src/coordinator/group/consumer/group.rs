@@ -201,7 +201,8 @@ impl ConsumerGroup {
             ];
             all.map(|key| key(ids().0, ids().1))
         });
-        keys.collect()
+        keys.chain([TimerKey::ConsumerExpressions(self.id.clone())])
+            .collect()
     }
 
     /// Whether it has no members.

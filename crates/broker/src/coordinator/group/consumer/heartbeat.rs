@@ -132,6 +132,7 @@ impl ConsumerGroup {
         let member = find_member(&mut draft, &id, request, owned.as_ref())?;
         draft.update_member(core, &member, &updated(&member, origin, request));
         draft.update_target(core);
+        draft.group.schedule_expressions(core);
         let is_behind = request.member_epoch > 0 && request.member_epoch < member.epoch;
         let (before, epoch_before) = (member.assigned, member.epoch);
         let member = match is_behind {
@@ -168,11 +169,11 @@ impl ConsumerGroup {
             && member.is_reconciled_to(self.target_epoch)
             && request.instance_id.as_deref() == member.instance_id.as_deref()
             && updated(member, origin, request) == *member
-            && self.metadata_hash == self.compute_metadata_hash(&*core.topics)
-            && !self.has_stale_expression(core);
+            && self.metadata_hash == self.compute_metadata_hash(&*core.topics);
         if !is_settled {
             return None;
         }
+        self.schedule_expressions(core);
         self.set_timers(core, member);
         let is_full = is_full_request(request) && owned.is_some();
         Some(self.response(core, member, is_full.then_some(&member.assigned)))
@@ -198,15 +199,6 @@ impl ConsumerGroup {
             .with_member_epoch(member.epoch)
             .with_heartbeat_interval_ms(interval_ms)
             .with_assignment(assignment)
-    }
-
-    fn has_stale_expression(&self, core: &Core) -> bool {
-        let version = core.topics.version();
-        let expressions = self.expressions();
-        expressions.iter().any(|regex| {
-            let resolved = self.regexes.get(regex);
-            resolved.is_none_or(|resolved| resolved.version != version)
-        })
     }
 
     fn leave(

@@ -1,13 +1,18 @@
 //! What the members of a group subscribe to: names, expressions, and whether the topics have changed.
+//!
+//! As in Kafka, no heartbeat waits for an expression: what a new one matches, or an old one once topics have come or
+//! gone, is looked up afterwards, and comes to the members with their next heartbeats. What a member names it gets at once.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ottla_protocol::ids::Timestamp;
 
+use super::draft::Draft;
 use super::group::ConsumerGroup;
 use super::member::Member;
-use crate::coordinator::group::records::ConsumerGroupRegularExpressionValue;
+use crate::coordinator::group::core::{Core, TimerKey};
+use crate::coordinator::group::records::{ConsumerGroupRegularExpressionValue, GroupRecord};
 use crate::coordinator::group::topics::{Topic, Topics};
 use crate::expression;
 
@@ -77,6 +82,28 @@ impl ConsumerGroup {
             hash.write(&topic.partitions.to_be_bytes());
         }
         hash.finish()
+    }
+
+    /// Have the expressions looked up of which it is not known what they match now.
+    pub(super) fn schedule_expressions(&self, core: &mut Core) {
+        let version = core.topics.version();
+        let is_stale = |regex: &Arc<str>| {
+            let resolved = self.regexes.get(regex);
+            resolved.is_none_or(|resolved| resolved.version != version)
+        };
+        if self.expressions().iter().any(is_stale) {
+            core.set_timer(TimerKey::ConsumerExpressions(self.id.clone()), 0);
+        }
+    }
+
+    /// The records of what the members' expressions match now.
+    pub(in crate::coordinator::group) fn resolved_expressions(
+        &self,
+        core: &Core,
+    ) -> Vec<GroupRecord> {
+        let mut draft = Draft::new(self);
+        draft.resolve_expressions(core);
+        draft.records
     }
 
     /// The expressions of all members.

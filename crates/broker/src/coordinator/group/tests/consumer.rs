@@ -5,6 +5,7 @@ use ottla_protocol::messages::consumer_group_heartbeat_request::TopicPartitions;
 use super::consumer_client::*;
 use super::harness::*;
 use crate::coordinator::group::config::GroupConfig;
+use crate::coordinator::shard::AppendFailure;
 
 #[test]
 fn one_member_gets_everything_at_once() {
@@ -181,6 +182,46 @@ fn expressions_follow_the_topics() {
     h.restart();
     settle(&mut h, &mut [&mut a]);
     assert_eq!(a.count(), 5);
+}
+
+#[test]
+fn what_a_member_names_does_not_wait_for_its_expression() {
+    let mut h = harness();
+    h.topics.set("orders-eu", 2);
+    let mut a = Client::new("a", &["t"]);
+    a.regex = Some("orders-.*".to_owned());
+    assert_eq!(a.beat(&mut h), 0);
+    assert_eq!(a.count(), 6, "the topic it names, and no other");
+    h.sleep(0);
+    assert_eq!(state(&mut h), "Assigning");
+    assert_eq!(a.beat(&mut h), 0);
+    assert_eq!(a.count(), 8);
+    // A topic that comes is noticed by a heartbeat, which changes nothing yet.
+    h.topics.set("orders-us", 3);
+    let epoch = a.epoch;
+    assert_eq!(a.beat(&mut h), 0);
+    assert_eq!((a.count(), a.epoch), (8, epoch));
+    h.sleep(0);
+    assert_eq!(a.beat(&mut h), 0);
+    assert_eq!((a.count(), a.epoch), (11, epoch + 1));
+    // One that it does not match is no new epoch.
+    h.topics.set("others", 3);
+    settle(&mut h, &mut [&mut a]);
+    assert_eq!((a.count(), a.epoch), (11, epoch + 1));
+}
+
+#[test]
+fn expressions_are_looked_up_again_when_they_could_not_be_stored() {
+    let mut h = harness();
+    let mut a = Client::new("a", &[]);
+    a.regex = Some("t+".to_owned());
+    assert_eq!(a.beat(&mut h), 0);
+    h.failing = Some(AppendFailure::Storage);
+    h.sleep(0);
+    h.failing = None;
+    assert_eq!((a.beat(&mut h), a.count()), (0, 0));
+    h.sleep(0);
+    assert_eq!((a.beat(&mut h), a.count()), (0, 6));
 }
 
 #[test]

@@ -155,6 +155,7 @@ pub(super) fn settle(h: &mut Harness, clients: &mut [&mut Client]) {
         for client in clients.iter_mut() {
             assert_eq!(client.beat(h), 0, "{}", client.id);
         }
+        h.sleep(0);
         no_two_owners(clients.iter().map(|client| &**client));
     }
     assert_eq!(state(h), "Stable");
