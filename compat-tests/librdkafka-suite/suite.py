@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import tools
-from harness.suite import FAILED, PASSED, SKIPPED, Result
+from harness.suite import FAILED, PASSED, SKIPPED, Result, Skip
 
 HERE = Path(__file__).resolve().parent
 VERSION = "librdkafka 2.15"
@@ -32,16 +32,25 @@ NO_AUTO_CREATE = {**DEFAULT, "auto.create.topics.enable": "false"}
 # (wants message format 1, which Apache Kafka 4 no longer writes).
 TESTS = """
     0001 0002 0003 0005 0007 0008 0011 0012 0013 0014 0015 0017 0018 0019 0020 0021 0022 0026 0029 0030 0031 0033 0034
-    0035 0036 0038 0039 0040 0041 0042 0044 0045 0048 0049 0050 0051 0052 0053 0054 0055 0056 0057 0059 0060 0061 0063
+    0035 0036 0038 0039 0040 0041 0042 0044 0048 0049 0050 0051 0052 0053 0054 0055 0056 0057 0059 0060 0061 0063
     0064 0065 0067 0068 0069 0070 0073 0075 0076 0077 0082 0083 0084 0085 0086 0088 0089 0090 0091 0093 0094 0098
     0099 0102 0103 0109 0110 0112 0114 0118 0122 0123 0125 0127 0129 0130 0132 0137 0140
     """.split()
 # The part of them that joins groups, once more with KIP-848.
 GROUP_TESTS = """
-    0018 0022 0026 0029 0030 0033 0034 0045_subscribe 0045_resubscribe 0049 0050 0051 0056 0059
+    0018 0022 0026 0029 0030 0033 0034 0049 0050 0051 0056 0059
     0060 0061 0067 0069 0083 0084 0089 0091 0093
     0099 0102 0112 0118 0122 0129 0130 0132 0137 0140
     """.split()
+# Here 0045 has these.
+SUBSCRIPTION_TESTS = {f"0045-{name}": f"do_test_{name}:"
+                      for name in ("regex", "resubscribe_with_regex", "subscribe_many_updates")}
+# With the consumer protocol librdkafka forgets a subscription that is made while its leave is being answered, and asks
+# for nothing more; so it does with Apache Kafka 4.1, three times of five, when `group.coordinator.append.linger.ms`, 5
+# there, is 0.
+HASTY = {"0045-subscribe_many_updates": "passes only where a heartbeat is answered after some milliseconds: librdkafka "
+                                        "forgets what it subscribes to while it leaves; fails on Apache Kafka with "
+                                        "group.coordinator.append.linger.ms=0, too"}
 # 0113 takes eleven minutes, mostly of waiting, and now and then librdkafka hangs in it when a consumer is destroyed, with
 # Apache Kafka as the broker, too: each of its parts is a case, the long ones each of their variations. Left out is
 # o_java_interop, which never runs: it takes librdkafka's default for `sasl.mechanism` for a broker with SASL.
@@ -62,7 +71,7 @@ ADMIN_TESTS = {f"0081-{name}": f"do_test_{name}:" for name in """
     unclean_destroy
     """.split()}
 # What is in the name of the sub-tests that are a case of their own.
-PARTS = {**COOPERATIVE_TESTS, **CHANGES_TESTS, **ADMIN_TESTS}
+PARTS = {**SUBSCRIPTION_TESTS, **COOPERATIVE_TESTS, **CHANGES_TESTS, **ADMIN_TESTS}
 WAITING = {
     "0081-CreateAcls": "waits for ACLs", "0081-DescribeAcls": "waits for ACLs", "0081-DeleteAcls": "waits for ACLs",
     "0081-DescribeConsumerGroups_with_authorized_ops": "waits for ACLs",
@@ -103,9 +112,11 @@ class RunnerSuite:
 
     def run(self, context):
         """Yields a `Result` a test, in the order in which they end."""
-        runner = Runner(self, context, built(), kafka_path(context))
+        folder, kafka = built(), kafka_path(context)
+        runner = Runner(self, context, folder, kafka, context.broker(self.properties))
         again = []
-        with concurrent.futures.ThreadPoolExecutor(context.options.jobs) as pool:
+        pool = concurrent.futures.ThreadPoolExecutor(context.options.jobs)
+        try:
             ordered = sorted(chosen(self.tests, context), key=lambda test: test not in SLOW)
             running = [pool.submit(runner.run, test) for test in ordered]
             for done in concurrent.futures.as_completed(running):
@@ -114,13 +125,25 @@ class RunnerSuite:
                     again.append(result)
                 else:
                     yield result
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            runner.stop()
+            pool.shutdown()
         for first in again:
-            result = runner.run(first.case)
+            # What a test has left behind when it failed may fail it again.
+            result = Runner(self, context, folder, kafka, self.fresh_broker(context)).run(first.case)
             if result.outcome == PASSED:
                 result.reason = f"alone; beside other tests: {first.reason}"
             yield result
         for test in chosen(self.waiting, context):
             yield Result(test, SKIPPED, self.waiting[test])
+
+    def fresh_broker(self, context):
+        """A broker that no test has used, where this run starts the brokers."""
+        try:
+            return context.own_broker(self.properties)
+        except Skip:
+            return context.broker(self.properties)
 
 
 def chosen(tests, context):
@@ -132,9 +155,9 @@ def chosen(tests, context):
 class Runner:
     """Runs single tests of a built suite against one broker."""
 
-    def __init__(self, suite, context, folder, kafka):
-        self.context, self.folder = context, folder / "tests"
-        bootstrap = context.broker(suite.properties).bootstrap
+    def __init__(self, suite, context, folder, kafka, broker):
+        self.context, self.folder, self.running = context, folder / "tests", set()
+        bootstrap = broker.bootstrap
         conf = context.temp() / "test.conf"
         conf.write_text(f"metadata.broker.list={bootstrap}\ntest.timeout.multiplier=2\ntest.topic.random=true\n")
         self.environ = {
@@ -155,17 +178,24 @@ class Runner:
         with open(log, "wb") as output:
             process = subprocess.Popen(["./test-runner", "-L", "-K", "-p1"], cwd=self.folder, stdin=subprocess.DEVNULL,
                                        env=environ, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+            self.running.add(process)
             try:
                 code = process.wait(LIMIT_S)
             except subprocess.TimeoutExpired:
                 code = f"killed after {LIMIT_S} s"
             finally:
+                self.running.discard(process)
                 kill_group(process)
         result = judged(test, part, code, COLOUR.sub("", log.read_text(errors="replace")))
         result.seconds = time.monotonic() - started
         if result.outcome == FAILED:
             self.keep(log)
         return result
+
+    def stop(self):
+        """Ends the tests that still run, as the run itself is being ended."""
+        for process in list(self.running):
+            kill_group(process)
 
     def keep(self, log):
         """The end of a failed test's output goes to the notes, all of it to a folder if one was asked for."""
@@ -244,7 +274,10 @@ def kafka_path(context):
 
 
 SUITES = [
-    RunnerSuite("librdkafka-suite", [*TESTS, *COOPERATIVE_TESTS, *CHANGES_TESTS, *ADMIN_TESTS], waiting=WAITING),
+    RunnerSuite("librdkafka-suite", [*TESTS, *SUBSCRIPTION_TESTS, *COOPERATIVE_TESTS, *CHANGES_TESTS, *ADMIN_TESTS],
+                waiting=WAITING),
     RunnerSuite("librdkafka-suite-noauto", NO_AUTO_CREATE_TESTS, properties=NO_AUTO_CREATE, scenario="noautocreate"),
-    RunnerSuite("librdkafka-suite-848", [*GROUP_TESTS, *COOPERATIVE_TESTS, *CHANGES_TESTS], protocol="consumer"),
+    RunnerSuite("librdkafka-suite-848",
+                [*GROUP_TESTS, *sorted(SUBSCRIPTION_TESTS.keys() - HASTY), *COOPERATIVE_TESTS, *CHANGES_TESTS],
+                protocol="consumer", waiting=HASTY),
 ]

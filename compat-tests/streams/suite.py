@@ -29,12 +29,13 @@ class Application:
     """A Kafka Streams application of one or more instances, each a JVM with a state directory of its own."""
 
     def __init__(self, context, library, topology, bootstrap, prefix):
-        self.command = [tools.java(), "-Xmx160m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
+        self.folder = context.temp() / prefix
+        self.folder.mkdir()
+        # RocksDB unpacks its library there, 15 MB, which an instance that is killed does not remove.
+        self.command = [tools.java(), f"-Djava.io.tmpdir={self.folder}", "-Xmx160m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
                         "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
                         "-cp", tools.javac(HERE / "Streams.java", library), "Streams", topology]
         self.environment = {**os.environ, "STREAMS_BOOTSTRAP": bootstrap, "STREAMS_PREFIX": prefix}
-        self.folder = context.temp() / prefix
-        self.folder.mkdir()
         self.log = self.folder / "output"
         self.instances = {}
         context.on_close(self.close)
