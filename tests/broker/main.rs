@@ -1,5 +1,6 @@
 //! Whole-broker tests over loopback; one file per subject.
 
+mod answer_size;
 mod api_versions;
 mod bad_input;
 mod compaction;

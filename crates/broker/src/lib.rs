@@ -1,5 +1,6 @@
 //! Everything that has a socket, a clock or a policy: the broker around the logs.
 
+pub mod answer_room;
 pub mod banner;
 pub mod broker;
 pub mod cli;

@@ -45,6 +45,7 @@ use self::offsets::Offsets;
 use self::records::{GroupMetadataKey, GroupMetadataValue, GroupRecord, OffsetCommitValue};
 use self::topics::Topics;
 use super::shard::{AppendFailure, Deadline, Now, RecordOrigin, ReplyTo, Shard, TimerTable};
+use crate::answer_room::AnswerRoom;
 
 /// One shard of the group coordinator.
 #[derive(Debug)]
@@ -100,6 +101,7 @@ impl GroupShard {
         &self,
         request: &OffsetFetchRequestGroup,
         require_stable: bool,
+        room: AnswerRoom,
     ) -> OffsetFetchResponseGroup {
         let refused = match self.groups.get(&**request.group_id) {
             Some(Group::Consumer(group)) => group
@@ -107,12 +109,15 @@ impl GroupShard {
                 .err(),
             _ => None,
         };
-        match refused {
-            Some(error) => OffsetFetchResponseGroup::default()
+        let fetched = match refused {
+            Some(error) => Err(error),
+            None => self.offsets.fetch(request, require_stable, room),
+        };
+        fetched.unwrap_or_else(|error| {
+            OffsetFetchResponseGroup::default()
                 .with_group_id(request.group_id.clone())
-                .with_error_code(error.code()),
-            None => self.offsets.fetch(request, require_stable),
-        }
+                .with_error_code(error.code())
+        })
     }
 
     /// A record of a consumer group. Tombstones of groups that are gone say nothing.
@@ -214,16 +219,16 @@ impl Shard for GroupShard {
     fn handle_request(&mut self, now: Now, request: GroupRequest, reply_to: ReplyTo) {
         self.core.now = now;
         match request {
-            GroupRequest::ConsumerGroupDescribe(ids) => {
-                let response = self.describe_consumers(&ids);
+            GroupRequest::ConsumerGroupDescribe(ids, room) => {
+                let response = self.describe_consumers(&ids, room);
                 self.core.reply(reply_to, response);
             }
             GroupRequest::ConsumerGroupHeartbeat(origin, request) => {
                 self.consumer_heartbeat(&origin, &request, reply_to);
             }
             GroupRequest::DeleteGroups(ids) => self.delete_groups(&ids, reply_to),
-            GroupRequest::DescribeGroups(origin, ids) => {
-                let response = self.describe(origin.version, &ids);
+            GroupRequest::DescribeGroups(origin, ids, room) => {
+                let response = self.describe(origin.version, &ids, room);
                 self.core.reply(reply_to, response);
             }
             GroupRequest::EndTransaction(producer, marker) => {
@@ -249,8 +254,8 @@ impl Shard for GroupShard {
                     self.core.reply(reply_to, refusal);
                 }
             },
-            GroupRequest::OffsetFetch(request, require_stable) => {
-                let response = self.fetch(&request, require_stable);
+            GroupRequest::OffsetFetch(request, require_stable, room) => {
+                let response = self.fetch(&request, require_stable, room);
                 self.core.reply(reply_to, response);
             }
             GroupRequest::PartitionsDeleted(gone) => self.delete_partitions(&gone, reply_to),

@@ -9,13 +9,14 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use ottla_protocol::ResponseError;
-use ottla_protocol::kafka_protocol::protocol::StrBytes;
+use ottla_protocol::kafka_protocol::protocol::{Message, StrBytes};
 use ottla_protocol::messages::consumer_group_describe_response::DescribedGroup;
 use ottla_protocol::messages::{ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse};
 
 use super::Handler;
 use super::authorized_operations;
 use super::group_request::{by_shard, serves_consumer_protocol};
+use crate::answer_room::AnswerRoom;
 use crate::broker::Broker;
 use crate::coordinator::group::message::{GroupRequest, GroupResponse};
 use crate::network::request::RequestContext;
@@ -60,10 +61,12 @@ impl Handler for ConsumerGroupDescribe {
             );
             return ConsumerGroupDescribeResponse::default().with_groups(groups);
         };
+        let mut room = AnswerRoom::default();
         for (shard, ids) in shards {
-            let request = GroupRequest::ConsumerGroupDescribe(ids.clone());
+            let request = GroupRequest::ConsumerGroupDescribe(ids.clone(), room);
             match broker.groups().ask_shard(shard, request).await {
                 Ok(GroupResponse::ConsumerGroupDescribe(response)) => {
+                    room.spend(&response, ConsumerGroupDescribeResponse::VERSIONS.max);
                     groups.extend(response.groups)
                 }
                 Ok(_) => {}

@@ -7,7 +7,7 @@
 use std::ops::RangeInclusive;
 
 use ottla_protocol::ResponseError;
-use ottla_protocol::kafka_protocol::protocol::StrBytes;
+use ottla_protocol::kafka_protocol::protocol::{Message, StrBytes};
 use ottla_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use ottla_protocol::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
@@ -15,6 +15,7 @@ use ottla_protocol::messages::describe_configs_response::{
 use ottla_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 
 use super::Handler;
+use crate::answer_room::{self, AnswerRoom};
 use crate::broker::Broker;
 use crate::config::dynamic::{self, ConfigEntry, ConfigSource, Layers};
 use crate::config::{self, GROUP_KEYS, KEYS, Key, TOPIC_KEYS};
@@ -51,6 +52,7 @@ pub(crate) fn answer(
     request: &DescribeConfigsRequest,
 ) -> DescribeConfigsResponse {
     let image = metadata.image();
+    let mut room = AnswerRoom::default();
     let results = request.resources.iter().map(|resource| {
         let query = Query {
             metadata,
@@ -61,12 +63,23 @@ pub(crate) fn answer(
         let result = DescribeConfigsResult::default()
             .with_resource_type(resource.resource_type)
             .with_resource_name(resource.resource_name.clone());
-        match query.configs() {
-            Ok(configs) => result.with_configs(configs).with_error_message(None),
-            Err((error, message)) => result
+        let described = room.put(DescribeConfigsResult::VERSIONS.max, || {
+            match query.configs() {
+                Ok(configs) => result
+                    .clone()
+                    .with_configs(configs)
+                    .with_error_message(None),
+                Err((error, message)) => result
+                    .clone()
+                    .with_error_code(error.code())
+                    .with_error_message(message.map(StrBytes::from_string)),
+            }
+        });
+        described.unwrap_or_else(|error| {
+            result
                 .with_error_code(error.code())
-                .with_error_message(message.map(StrBytes::from_string)),
-        }
+                .with_error_message(Some(StrBytes::from_static_str(answer_room::TOO_LARGE)))
+        })
     });
     DescribeConfigsResponse::default().with_results(results.collect())
 }

@@ -8,13 +8,14 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use ottla_protocol::ResponseError;
-use ottla_protocol::kafka_protocol::protocol::StrBytes;
+use ottla_protocol::kafka_protocol::protocol::{Message, StrBytes};
 use ottla_protocol::messages::describe_groups_response::DescribedGroup;
 use ottla_protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse};
 
 use super::Handler;
 use super::authorized_operations;
 use super::group_request::{by_shard, origin};
+use crate::answer_room::AnswerRoom;
 use crate::broker::Broker;
 use crate::coordinator::group::message::{GroupRequest, GroupResponse};
 use crate::network::request::RequestContext;
@@ -42,10 +43,15 @@ impl Handler for DescribeGroups {
             return DescribeGroupsResponse::default().with_groups(strangers.collect());
         };
         let mut groups = Vec::with_capacity(ids.len());
+        let mut room = AnswerRoom::default();
         for (shard, ids) in shards {
-            let request = GroupRequest::DescribeGroups(origin(context, version), ids.clone());
+            let origin = origin(context, version);
+            let request = GroupRequest::DescribeGroups(origin, ids.clone(), room);
             match broker.groups().ask_shard(shard, request).await {
-                Ok(GroupResponse::DescribeGroups(response)) => groups.extend(response.groups),
+                Ok(GroupResponse::DescribeGroups(response)) => {
+                    room.spend(&response, DescribeGroupsResponse::VERSIONS.max);
+                    groups.extend(response.groups);
+                }
                 Ok(_) => {}
                 Err(error) => groups.extend(ids.iter().map(|id| refused(id, error))),
             }

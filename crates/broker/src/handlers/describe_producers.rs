@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ottla_protocol::ResponseError;
 use ottla_protocol::ids::{Offset, PartitionIndex, ProducerId};
-use ottla_protocol::kafka_protocol::protocol::StrBytes;
+use ottla_protocol::kafka_protocol::protocol::{Message, StrBytes};
 use ottla_protocol::messages::describe_producers_response::{
     PartitionResponse, ProducerState, TopicResponse,
 };
@@ -15,6 +15,7 @@ use ottla_protocol::messages::{self, DescribeProducersRequest, DescribeProducers
 use ottla_storage::producer_state::ProducerEntry;
 
 use super::Handler;
+use crate::answer_room::{self, AnswerRoom};
 use crate::broker::Broker;
 use crate::metadata::controller::{error_text, topic_name};
 use crate::network::request::RequestContext;
@@ -35,16 +36,23 @@ impl Handler for DescribeProducers {
         _: i16,
         request: DescribeProducersRequest,
     ) -> DescribeProducersResponse {
+        let mut room = AnswerRoom::default();
         let topics = request.topics.into_iter().map(|wanted| {
             let topic = find(broker, &wanted.name);
             let partitions = wanted.partition_indexes.into_iter().map(|index| {
                 let response = PartitionResponse::default().with_partition_index(index);
-                match &topic {
-                    Ok(topic) => partition(topic, response),
+                let described = room.put(PartitionResponse::VERSIONS.max, || match &topic {
+                    Ok(topic) => partition(topic, response.clone()),
                     Err((error, message)) => response
+                        .clone()
                         .with_error_code(error.code())
                         .with_error_message(Some(StrBytes::from_string(message.clone()))),
-                }
+                });
+                described.unwrap_or_else(|error| {
+                    response
+                        .with_error_code(error.code())
+                        .with_error_message(Some(StrBytes::from_static_str(answer_room::TOO_LARGE)))
+                })
             });
             let partitions = partitions.collect();
             TopicResponse::default()

@@ -3,13 +3,14 @@
 use std::ops::RangeInclusive;
 
 use ottla_protocol::ResponseError;
-use ottla_protocol::kafka_protocol::protocol::StrBytes;
+use ottla_protocol::kafka_protocol::protocol::{Message, StrBytes};
 use ottla_protocol::messages::describe_transactions_response::{TopicData, TransactionState};
 use ottla_protocol::messages::{
     DescribeTransactionsRequest, DescribeTransactionsResponse, ProducerId, TransactionalId,
 };
 
 use super::Handler;
+use crate::answer_room::AnswerRoom;
 use crate::broker::Broker;
 use crate::coordinator::transaction::message::Description;
 use crate::network::request::RequestContext;
@@ -30,18 +31,26 @@ impl Handler for DescribeTransactions {
         request: DescribeTransactionsRequest,
     ) -> DescribeTransactionsResponse {
         let mut states = Vec::with_capacity(request.transactional_ids.len());
+        let mut room = AnswerRoom::default();
         for id in request.transactional_ids {
             let found = match id.is_empty() {
                 true => Err(ResponseError::InvalidRequest),
-                false => broker.transactions().describe(id.as_str().into()).await,
+                false => match room.take(id.len()) {
+                    Ok(()) => broker.transactions().describe(id.as_str().into()).await,
+                    Err(error) => Err(error),
+                },
             };
             let found = found.and_then(|found| found.ok_or(ResponseError::TransactionalIdNotFound));
-            states.push(match found {
-                Ok(found) => describe(id, &found),
-                Err(error) => TransactionState::default()
-                    .with_transactional_id(id)
-                    .with_error_code(error.code()),
+            let described = found.and_then(|found| {
+                room.put(TransactionState::VERSIONS.max, || {
+                    describe(id.clone(), &found)
+                })
             });
+            states.push(described.unwrap_or_else(|error| {
+                TransactionState::default()
+                    .with_transactional_id(id)
+                    .with_error_code(error.code())
+            }));
         }
         DescribeTransactionsResponse::default().with_transaction_states(states)
     }

@@ -18,6 +18,7 @@ use ottla_protocol::messages::{OffsetFetchRequest, OffsetFetchResponse};
 
 use super::Handler;
 use super::group_request::ask;
+use crate::answer_room::AnswerRoom;
 use crate::broker::Broker;
 use crate::coordinator::group::message::{GroupRequest, GroupResponse};
 use crate::network::request::RequestContext;
@@ -43,12 +44,21 @@ impl Handler for OffsetFetch {
         let require_stable = request.require_stable;
         if version >= GROUPS_FROM {
             let mut groups = Vec::with_capacity(request.groups.len());
+            let mut room = AnswerRoom::default();
             for group in request.groups {
-                groups.push(fetch(broker, group, require_stable).await);
+                let fetched = fetch(broker, group, require_stable, room).await;
+                room.spend(&fetched, version);
+                groups.push(fetched);
             }
             return OffsetFetchResponse::default().with_groups(groups);
         }
-        let group = fetch(broker, one_group(&request), require_stable).await;
+        let group = fetch(
+            broker,
+            one_group(&request),
+            require_stable,
+            AnswerRoom::default(),
+        )
+        .await;
         one_answer(version, &request, group)
     }
 }
@@ -57,9 +67,10 @@ async fn fetch(
     broker: &Broker,
     request: OffsetFetchRequestGroup,
     require_stable: bool,
+    room: AnswerRoom,
 ) -> OffsetFetchResponseGroup {
     let group_id = request.group_id.clone();
-    let request = GroupRequest::OffsetFetch(request, require_stable);
+    let request = GroupRequest::OffsetFetch(request, require_stable, room);
     let answer = ask(broker, &group_id, request, |response| match response {
         GroupResponse::OffsetFetch(response) => Some(response),
         _ => None,

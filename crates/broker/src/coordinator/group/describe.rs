@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ottla_protocol::ResponseError;
+use ottla_protocol::kafka_protocol::protocol::{Message, StrBytes};
 use ottla_protocol::messages::consumer_group_describe_response;
 use ottla_protocol::messages::delete_groups_response::DeletableGroupResult;
 use ottla_protocol::messages::describe_groups_response::DescribedGroup;
@@ -20,6 +21,7 @@ use super::message::Then;
 use super::offsets::tombstone;
 use super::records::GroupRecord;
 use super::{Group, GroupShard};
+use crate::answer_room::{self, AnswerRoom};
 use crate::coordinator::shard::ReplyTo;
 
 /// First version of DescribeGroups that tells unknown groups from dead ones (KIP-1043).
@@ -27,17 +29,35 @@ const GROUP_ID_NOT_FOUND_FROM: i16 = 6;
 
 impl GroupShard {
     /// Answer a DescribeGroups.
-    pub(super) fn describe(&self, version: i16, ids: &[Arc<str>]) -> DescribeGroupsResponse {
+    pub(super) fn describe(
+        &self,
+        version: i16,
+        ids: &[Arc<str>],
+        mut room: AnswerRoom,
+    ) -> DescribeGroupsResponse {
         let describe = |id: &Arc<str>| match self.groups.get(id) {
             Some(Group::Classic(group)) => group.describe(),
             Some(_) => unknown_group(version, id, "is not a classic group"),
             None => unknown_group(version, id, "not found"),
         };
-        DescribeGroupsResponse::default().with_groups(ids.iter().map(describe).collect())
+        let groups = ids.iter().map(|id| {
+            let described = room.put(DescribedGroup::VERSIONS.max, || describe(id));
+            described.unwrap_or_else(|error| {
+                DescribedGroup::default()
+                    .with_group_id(text(id).into())
+                    .with_error_code(error.code())
+                    .with_error_message(no_room_text(version))
+            })
+        });
+        DescribeGroupsResponse::default().with_groups(groups.collect())
     }
 
     /// Answer a ConsumerGroupDescribe.
-    pub(super) fn describe_consumers(&self, ids: &[Arc<str>]) -> ConsumerGroupDescribeResponse {
+    pub(super) fn describe_consumers(
+        &self,
+        ids: &[Arc<str>],
+        mut room: AnswerRoom,
+    ) -> ConsumerGroupDescribeResponse {
         let describe = |id: &Arc<str>| match self.groups.get(id) {
             Some(Group::Consumer(group)) => group.describe(&self.core),
             other => {
@@ -51,7 +71,17 @@ impl GroupShard {
                     .with_error_message(Some(text(&why)))
             }
         };
-        ConsumerGroupDescribeResponse::default().with_groups(ids.iter().map(describe).collect())
+        let groups = ids.iter().map(|id| {
+            let version = consumer_group_describe_response::DescribedGroup::VERSIONS.max;
+            let described = room.put(version, || describe(id));
+            described.unwrap_or_else(|error| {
+                consumer_group_describe_response::DescribedGroup::default()
+                    .with_group_id(text(id).into())
+                    .with_error_code(error.code())
+                    .with_error_message(Some(text(answer_room::TOO_LARGE)))
+            })
+        });
+        ConsumerGroupDescribeResponse::default().with_groups(groups.collect())
     }
 
     /// Answer a ListGroups. A filter that names nothing lets everything through; names are not case-sensitive.
@@ -153,6 +183,11 @@ impl GroupShard {
         let response = OffsetDeleteResponse::default().with_topics(topics.collect());
         self.append_in_batches(records, Then::Reply(reply_to, Box::new(response.into())));
     }
+}
+
+/// Versions from 6 on have a text beside the code.
+fn no_room_text(version: i16) -> Option<StrBytes> {
+    (version >= GROUP_ID_NOT_FOUND_FROM).then(|| text(answer_room::TOO_LARGE))
 }
 
 fn unknown_group(version: i16, id: &str, why: &str) -> DescribedGroup {

@@ -17,6 +17,7 @@ use ottla_protocol::record::EndTxnMarker;
 
 use super::core::TimerKey;
 use super::sample::ShardSample;
+use crate::answer_room::AnswerRoom;
 use crate::coordinator::shard::{AppendFailure, ReplyTo, TransactionalProducer};
 
 /// Who sent a request.
@@ -34,13 +35,13 @@ pub struct Origin {
 #[derive(Debug, PartialEq)]
 pub enum GroupRequest {
     /// Tell about groups of the consumer protocol.
-    ConsumerGroupDescribe(Vec<Arc<str>>),
+    ConsumerGroupDescribe(Vec<Arc<str>>, AnswerRoom),
     /// Join, live in or leave a group of the consumer protocol.
     ConsumerGroupHeartbeat(Origin, ConsumerGroupHeartbeatRequest),
     /// Delete groups and their offsets.
     DeleteGroups(Vec<Arc<str>>),
     /// Tell about groups.
-    DescribeGroups(Origin, Vec<Arc<str>>),
+    DescribeGroups(Origin, Vec<Arc<str>>, AnswerRoom),
     /// End a producer's transaction in the partition of this shard.
     EndTransaction(TransactionalProducer, EndTxnMarker),
     /// A member is alive.
@@ -56,7 +57,7 @@ pub enum GroupRequest {
     /// Delete committed offsets.
     OffsetDelete(OffsetDeleteRequest),
     /// Read committed offsets of one group; the flag is `require_stable`.
-    OffsetFetch(OffsetFetchRequestGroup, bool),
+    OffsetFetch(OffsetFetchRequestGroup, bool, AnswerRoom),
     /// Partitions of these topics are gone: name of the topic and indexes.
     PartitionsDeleted(Vec<(Arc<str>, i32)>),
     /// Tell everything a scrape wants to know.

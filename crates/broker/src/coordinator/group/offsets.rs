@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use ottla_protocol::ResponseError;
 use ottla_protocol::ids::{Offset, ProducerId, Timestamp, TopicId};
+use ottla_protocol::kafka_protocol::protocol::Message;
 use ottla_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
@@ -23,6 +24,7 @@ use ottla_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse, TopicN
 use super::config::GroupConfig;
 use super::core::text;
 use super::records::{GroupRecord, OffsetCommitKey, OffsetCommitValue};
+use crate::answer_room::AnswerRoom;
 
 /// One committed offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,9 +171,10 @@ impl Offsets {
         &self,
         request: &OffsetFetchRequestGroup,
         require_stable: bool,
-    ) -> OffsetFetchResponseGroup {
+        mut room: AnswerRoom,
+    ) -> Result<OffsetFetchResponseGroup, ResponseError> {
         let group: &str = &request.group_id;
-        let answer = |topic: &str, partition: i32| {
+        let look_up = |topic: &str, partition: i32| {
             if require_stable && self.is_pending(group, topic, partition) {
                 let code = ResponseError::UnstableOffsetCommit.code();
                 return no_offset(partition).with_error_code(code);
@@ -185,6 +188,8 @@ impl Offsets {
                     .with_metadata(Some(text(&committed.metadata))),
             }
         };
+        let version = OffsetFetchResponsePartitions::VERSIONS.max;
+        let mut answer = |topic: &str, partition| room.put(version, || look_up(topic, partition));
         let topic = |name: TopicName, partitions: Vec<OffsetFetchResponsePartitions>| {
             OffsetFetchResponseTopics::default()
                 .with_name(name)
@@ -195,19 +200,25 @@ impl Offsets {
                 .map(|wanted| {
                     let indexes = wanted.partition_indexes.iter();
                     let partitions = indexes.map(|index| answer(&wanted.name, *index));
-                    topic(wanted.name.clone(), partitions.collect())
+                    Ok(topic(
+                        wanted.name.clone(),
+                        partitions.collect::<Result<_, _>>()?,
+                    ))
                 })
-                .collect(),
+                .collect::<Result<_, _>>()?,
             None => (self.by_group.get(group).into_iter().flatten())
                 .map(|(name, partitions)| {
                     let partitions = partitions.keys().map(|index| answer(name, *index));
-                    topic(text(name).into(), partitions.collect())
+                    Ok(topic(
+                        text(name).into(),
+                        partitions.collect::<Result<_, _>>()?,
+                    ))
                 })
-                .collect(),
+                .collect::<Result<_, _>>()?,
         };
-        OffsetFetchResponseGroup::default()
+        Ok(OffsetFetchResponseGroup::default()
             .with_group_id(request.group_id.clone())
-            .with_topics(topics)
+            .with_topics(topics))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a client may get wrong, and the code it gets.
 
 use super::harness::*;
+use crate::answer_room::AnswerRoom;
 use crate::coordinator::group::config::GroupConfig;
 use crate::coordinator::group::message::{GroupRequest, GroupResponse};
 use ottla_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
@@ -261,12 +262,12 @@ fn table(ids: &[String], generation: i32) -> Vec<(&'static str, GroupRequest, i1
         ),
         (
             "describe an unknown group",
-            GroupRequest::DescribeGroups(origin_of(6), vec!["h".into()]),
+            GroupRequest::DescribeGroups(origin_of(6), vec!["h".into()], AnswerRoom::default()),
             69,
         ),
         (
             "describe an unknown group, old client",
-            GroupRequest::DescribeGroups(origin_of(5), vec!["h".into()]),
+            GroupRequest::DescribeGroups(origin_of(5), vec!["h".into()], AnswerRoom::default()),
             0,
         ),
         (
@@ -274,6 +275,7 @@ fn table(ids: &[String], generation: i32) -> Vec<(&'static str, GroupRequest, i1
             GroupRequest::OffsetFetch(
                 OffsetFetchRequestGroup::default().with_group_id(text("h").into()),
                 false,
+                AnswerRoom::default(),
             ),
             0,
         ),

@@ -1,5 +1,6 @@
 //! A client of the consumer protocol, for tests.
 
+use crate::answer_room::AnswerRoom;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ottla_protocol::ids::TopicId;
@@ -176,7 +177,10 @@ pub(super) fn no_two_owners<'a>(clients: impl Iterator<Item = &'a Client>) {
 }
 
 pub(super) fn state(h: &mut Harness) -> String {
-    match h.ask(GroupRequest::ConsumerGroupDescribe(vec!["g".into()])) {
+    match h.ask(GroupRequest::ConsumerGroupDescribe(
+        vec!["g".into()],
+        AnswerRoom::default(),
+    )) {
         GroupResponse::ConsumerGroupDescribe(response) => {
             let group = &response.groups[0];
             match group.error_code {

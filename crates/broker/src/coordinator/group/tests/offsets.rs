@@ -1,5 +1,6 @@
 //! Commits with and without a group, deletions, and offsets of transactions.
 
+use crate::answer_room::AnswerRoom;
 use std::sync::Arc;
 
 use super::harness::*;
@@ -140,8 +141,11 @@ fn all_offsets_of_a_group() {
     let request = OffsetFetchRequestGroup::default()
         .with_group_id(text("g").into())
         .with_topics(None);
-    let GroupResponse::OffsetFetch(response) = h.ask(GroupRequest::OffsetFetch(request, true))
-    else {
+    let GroupResponse::OffsetFetch(response) = h.ask(GroupRequest::OffsetFetch(
+        request,
+        true,
+        AnswerRoom::default(),
+    )) else {
         panic!();
     };
     let found: Vec<_> = (response.topics.iter())

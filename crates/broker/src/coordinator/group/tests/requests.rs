@@ -1,5 +1,6 @@
 //! What clients send, and what they read in the answers.
 
+use crate::answer_room::AnswerRoom;
 use ottla_protocol::kafka_protocol::protocol::StrBytes;
 use ottla_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use ottla_protocol::messages::leave_group_request::MemberIdentity;
@@ -189,7 +190,11 @@ impl Harness {
         let request = OffsetFetchRequestGroup::default()
             .with_group_id(text("g").into())
             .with_topics(Some(vec![topic]));
-        match self.ask(GroupRequest::OffsetFetch(request, false)) {
+        match self.ask(GroupRequest::OffsetFetch(
+            request,
+            false,
+            AnswerRoom::default(),
+        )) {
             GroupResponse::OffsetFetch(response) => {
                 let partition = &response.topics[0].partitions[0];
                 let metadata = partition.metadata.as_ref().unwrap().to_string();
@@ -205,7 +210,8 @@ impl Harness {
 
     /// State of the group as DescribeGroups tells it.
     pub(super) fn state(&mut self) -> String {
-        let request = GroupRequest::DescribeGroups(origin_of(5), vec!["g".into()]);
+        let request =
+            GroupRequest::DescribeGroups(origin_of(5), vec!["g".into()], AnswerRoom::default());
         match self.ask(request) {
             GroupResponse::DescribeGroups(response) => response.groups[0].group_state.to_string(),
             other => panic!("{other:?}"),
