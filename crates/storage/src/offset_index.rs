@@ -46,7 +46,7 @@ impl OffsetIndex {
     /// The last batch in the index whose last offset is not above `target`: the batch with `target` starts there or
     /// behind. Without one, the start of the segment.
     pub(crate) fn lookup(&self, target: Offset) -> io::Result<OffsetPosition> {
-        let relative = target.0 - self.base.0;
+        let relative = self.relative(target);
         // Entries lie about equally far apart, so the answer is near the same fraction of the way.
         let last = self.index.last()?.map_or(0, |last| last.relative);
         let guess = self.fraction(relative, last.into())?;
@@ -58,7 +58,7 @@ impl OffsetIndex {
 
     /// The position that [`Self::lookup`] gives, when it can be told without a look at the file.
     pub(crate) fn lookup_in_memory(&self, target: Offset) -> Option<u32> {
-        let relative = target.0 - self.base.0;
+        let relative = self.relative(target);
         let found = self
             .index
             .search_in_memory(|entry| i64::from(entry.relative) <= relative)?;
@@ -170,6 +170,11 @@ impl OffsetIndex {
             offset: base.plus(entry.relative.into()),
             position: entry.position,
         }
+    }
+
+    /// A client may ask for any offset, so one that is far below the base is no cause for an overflow.
+    fn relative(&self, target: Offset) -> i64 {
+        target.0.saturating_sub(self.base.0)
     }
 
     fn absolute(&self, entry: Option<Entry>) -> OffsetPosition {

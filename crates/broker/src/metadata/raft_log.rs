@@ -94,6 +94,9 @@ pub enum MetadataLogError {
     /// An earlier write failed, so what is on disk is not known.
     #[error("an earlier write to the metadata log failed; restart to recover")]
     Failed,
+    /// The files name the last epoch that there can be. One start takes one epoch, so they are damaged.
+    #[error("the metadata log has used up its epochs: {0} is the last one there can be")]
+    EpochsUsedUp(LeaderEpoch),
     /// Records cannot be written as they are. Nothing was written.
     #[error(transparent)]
     Encode(#[from] EncodeBatchError),

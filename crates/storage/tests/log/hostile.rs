@@ -104,3 +104,49 @@ proptest::proptest! {
         exercise(dir.path(), Opening { clean, ..Opening::UNKNOWN }, &mut Random(1));
     }
 }
+
+/// Clients may ask for any number: the debug build's checks of overflow judge.
+#[test]
+fn any_offset_time_and_epoch_may_be_asked_for() {
+    const NUMBERS: [i64; 9] = [
+        i64::MIN,
+        i64::MIN + 1,
+        -2,
+        -1,
+        0,
+        1900,
+        1 << 32,
+        i64::MAX - 1,
+        i64::MAX,
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    let mut random = Random(5);
+    let mut log = open(dir.path(), small_config(), Opening::UNKNOWN);
+    for at in 0..1500 {
+        append(&mut log, batch(&mut random, 2, 40, at));
+    }
+    log.delete_before(Offset(1500)).unwrap();
+    assert!(log.segment_metas().unwrap()[0].base_offset > Offset(0));
+    let reader = log.reader();
+    for number in NUMBERS {
+        let offset = Offset(number);
+        for below in NUMBERS.map(Offset) {
+            for max_bytes in [0, 1, u32::MAX] {
+                let read = reader.read(offset, below, max_bytes, true);
+                assert_eq!(read.is_ok(), number == 1900, "{number}");
+            }
+            let _ = reader.offset_for_timestamp(Timestamp(number), below);
+        }
+        reader.is_recent(offset);
+        let _ = reader.max_timestamp_offset(offset);
+        reader.epoch_at(offset);
+        let epoch = i32::try_from(number).unwrap_or(i32::MIN);
+        reader.end_offset_for_epoch(LeaderEpoch(epoch));
+    }
+    for now in NUMBERS.map(Timestamp) {
+        let next = batch(&mut random, 2, 50, now.0.saturating_sub(1));
+        let _ = log.append(next, LeaderEpoch(1), AppendOrigin::Client, now);
+        log.expire_producers(now);
+        log.flush_due(now);
+    }
+}

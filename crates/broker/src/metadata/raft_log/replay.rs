@@ -182,7 +182,8 @@ impl LogReplay {
             .unwrap_or(LeaderEpoch(0))
             .max(log.epoch);
         let last_epoch = known.map_or(last_epoch, |known| known.epoch.max(last_epoch));
-        log.epoch = LeaderEpoch(last_epoch.0 + 1);
+        log.epoch = (last_epoch.0.checked_add(1).map(LeaderEpoch))
+            .ok_or(MetadataLogError::EpochsUsedUp(last_epoch))?;
         let voters = (log.quorum.kraft_version == 0).then(|| vec![self.identity.node_id]);
         QuorumState {
             leader: Some(self.identity.node_id),

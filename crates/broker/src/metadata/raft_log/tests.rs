@@ -173,6 +173,27 @@ fn the_epoch_goes_on_from_whatever_knows_the_highest() {
 }
 
 #[test]
+fn a_log_whose_epochs_are_used_up_is_not_led() {
+    let (_dir, node) = node();
+    drop(node.start());
+    QuorumState {
+        leader: None,
+        epoch: LeaderEpoch(i32::MAX),
+        voters: None,
+    }
+    .write(&OsFs, &node.dir())
+    .unwrap();
+    let error = node.replay().unwrap().lead(NOW).err();
+    assert!(
+        matches!(
+            error,
+            Some(MetadataLogError::EpochsUsedUp(LeaderEpoch(i32::MAX)))
+        ),
+        "{error:?}"
+    );
+}
+
+#[test]
 fn a_snapshot_replaces_the_log_before_it() {
     let (_dir, node) = node();
     let (mut log, _) = node.start();

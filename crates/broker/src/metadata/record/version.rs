@@ -54,7 +54,7 @@ impl MetadataVersion {
     pub fn changed_since(self, older: Self) -> bool {
         CHANGED
             .iter()
-            .any(|level| (older.0 + 1..=self.0).contains(level))
+            .any(|level| (older.0 < *level) && (*level <= self.0))
     }
 
     /// Kafka's name of the level, e.g. `4.1-IV1`; `None` beyond the known range.

@@ -31,7 +31,7 @@ impl Step<'_> {
             MemberState::UnrevokedPartitions if self.owns_any(&member.pending_revocation) => {
                 member.clone()
             }
-            MemberState::UnrevokedPartitions => self.next(member, member.epoch + 1),
+            MemberState::UnrevokedPartitions => self.next(member, member.epoch.saturating_add(1)),
             MemberState::Unknown => self.next(member, self.target_epoch),
             MemberState::Stable | MemberState::UnreleasedPartitions => {
                 self.next(member, member.epoch)
