@@ -51,7 +51,7 @@ impl AnswerRoom {
     /// # Errors
     /// INVALID_REQUEST, and no room is left from then on.
     pub fn take(&mut self, bytes: usize) -> Result<(), ResponseError> {
-        self.0 = self.0.checked_sub(bytes).unwrap_or(0);
+        self.0 = self.0.saturating_sub(bytes);
         match self.0 {
             0 => Err(ResponseError::InvalidRequest),
             _ => Ok(()),
@@ -83,10 +83,8 @@ mod tests {
         assert!(room.put(6, || group(400)).is_ok());
         let refused = Err(ResponseError::InvalidRequest);
         assert_eq!(room.put(6, || group(400)), refused);
-        assert_eq!(room.put(6, || unreachable!("there is no room")), {
-            let none: Result<DescribedGroup, _> = refused.clone();
-            none
-        });
+        let never = || -> DescribedGroup { panic!("it is made though there is no room") };
+        assert_eq!(room.put(6, never), refused);
         assert!(room.take(1).is_err());
     }
 }
