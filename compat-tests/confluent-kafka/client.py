@@ -3,7 +3,7 @@
 import time
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic
 
 from harness import program
 from harness.program import BOOTSTRAP, PREFIX, Record
@@ -142,6 +142,22 @@ def create_topic():
     assert topic not in admin.list_topics(timeout=15).topics
 
 
+def topic_configs():
+    admin, topic, key = AdminClient({"bootstrap.servers": BOOTSTRAP}), f"{PREFIX}-configured", "retention.ms"
+    admin.create_topics([NewTopic(topic, 1, 1, config={key: "3600000"})])[topic].result(30)
+
+    def current():
+        (found,) = admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, topic)]).values()
+        return found.result(30)[key].value
+
+    def alter(value):
+        entry = ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
+        admin.incremental_alter_configs([resource])[resource].result(30)
+    program.check_configs(current, alter)
+    admin.delete_topics([topic])[topic].result(30)
+
+
 def unknown_topic():
     record = Record(None, b"x", [], RECORDS[0].timestamp)
     try:
@@ -158,5 +174,5 @@ program.run({
     **{f"round-trip-{codec}": round_trip(codec) for codec in ("none", "gzip", "snappy", "lz4", "zstd")},
     "offsets-by-timestamp": offsets_by_timestamp, "seek": seek, "large-record": large_record,
     "too-large-record": too_large_record, "idempotence": idempotence, "create-topic": create_topic,
-    "unknown-topic": unknown_topic,
+    "topic-configs": topic_configs, "unknown-topic": unknown_topic,
 })

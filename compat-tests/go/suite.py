@@ -4,7 +4,7 @@ from pathlib import Path
 
 from harness import tools
 from harness.group import group_suite
-from harness.suite import CLIENT_CASES, TRANSACTION_CASES, ProgramSuite
+from harness.suite import CONFIG_CASES, TRANSACTION_CASES, ProgramSuite
 
 HERE = Path(__file__).resolve().parent
 
@@ -19,20 +19,19 @@ def newest(name):
     return lambda _: ([tools.go(HERE, packages, tools.ROOT / "sarama-new") / name], {})
 
 
-CASES = [*CLIENT_CASES, "topic-configs"]
-# kafka-go has no idempotent producer and no static members.
-KAFKA_GO_CASES = [case for case in CASES if case != "idempotence"]
+# kafka-go has no idempotent producer, transactions of offsets alone, and no static members.
+KAFKA_GO_CASES = [*(case for case in CONFIG_CASES if case != "idempotence"), "send-offsets"]
 SARAMA_VERSIONS = ["version-0.11", "version-2.4", "unserved-version"]
 SUITES = [
-    ProgramSuite("franz-go", "1.22.2", program("franz-go"), CLIENT_CASES),
+    ProgramSuite("franz-go", "1.22.2", program("franz-go"), CONFIG_CASES),
     ProgramSuite("franz-go-transactions", "1.22.2", program("franz-go-transactions"), TRANSACTION_CASES),
     ProgramSuite("franz-go-versions", "1.22.2", program("franz-go-versions"), ["version-1.0", "version-2.4", "unserved-version"]),
     group_suite("franz-go-group", "1.22.2", program("franz-go-member")),
-    ProgramSuite("sarama", "1.40.1", program("sarama"), CASES),
+    ProgramSuite("sarama", "1.40.1", program("sarama"), CONFIG_CASES),
     ProgramSuite("sarama-transactions", "1.40.1", program("sarama-transactions"), TRANSACTION_CASES),
     ProgramSuite("sarama-versions", "1.40.1", program("sarama-versions"), SARAMA_VERSIONS),
     group_suite("sarama-group", "1.40.1", program("sarama-member")),
-    ProgramSuite("sarama-new", "1.61.1", newest("sarama"), CASES),
+    ProgramSuite("sarama-new", "1.61.1", newest("sarama"), CONFIG_CASES),
     ProgramSuite("sarama-new-transactions", "1.61.1", newest("sarama-transactions"), TRANSACTION_CASES),
     ProgramSuite("sarama-new-versions", "1.61.1", newest("sarama-versions"), SARAMA_VERSIONS),
     group_suite("sarama-new-group", "1.61.1", newest("sarama-member")),

@@ -1,6 +1,8 @@
 // What the JavaScript clients share with each other: running cases and reporting them to `ProgramSuite`.
 'use strict'
 
+const assert = require('node:assert')
+
 /** The message says why a case does not apply. */
 class Skip extends Error {}
 
@@ -19,4 +21,21 @@ async function run(cases) {
   }
 }
 
-module.exports = { Skip, run }
+/**
+ * `current()`: the values of retention.ms of a topic that was created with an hour; `alter(value)` changes it. A broker may
+ * hear of either a moment after it was answered, as Apache Kafka's do.
+ */
+async function checkConfigs(current, alter) {
+  const become = async wanted => {
+    const deadline = Date.now() + 10000
+    let found
+    do found = await current().catch(error => [error.message])
+    while (found[0] !== wanted && Date.now() < deadline)
+    assert.deepStrictEqual(found, [wanted], 'retention.ms')
+  }
+  await become('3600000')
+  await alter('7200000')
+  await become('7200000')
+}
+
+module.exports = { Skip, checkConfigs, run }

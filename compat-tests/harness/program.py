@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import random
+import time
 import traceback
 from dataclasses import dataclass
 
@@ -59,6 +60,30 @@ def check_offsets_by_timestamp(records, offset_at):
         later = index + 2 if index + 2 < len(records) else None
         assert offset_at(at + 1) == later, f"at {at + 1}: {offset_at(at + 1)}, expected {later}"
     assert offset_at(0) == 0
+
+
+def check_configs(current, alter):
+    """`current()`: retention.ms of a topic that was created with an hour; `alter(value)` changes it, or raises.
+
+    A broker may hear of either a moment after it was answered, as Apache Kafka's do.
+    """
+    def become(wanted):
+        deadline, value = time.monotonic() + 10, None
+        while value != wanted:
+            assert time.monotonic() < deadline, f"retention.ms is {value!r}, expected {wanted}"
+            try:
+                value = current()
+            except Exception as error:  # a topic that it has not heard of yet
+                value = error
+    become("3600000")
+    alter("7200000")
+    become("7200000")
+    try:
+        alter("many")
+    except Exception:  # each library has an error of its own for it
+        become("7200000")
+        return
+    raise AssertionError("retention.ms=many was accepted")
 
 
 def run(cases):

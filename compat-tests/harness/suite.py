@@ -18,8 +18,9 @@ CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 # What every client program does, as far as its library can.
 CLIENT_CASES = [*(f"round-trip-{codec}" for codec in CODECS), "offsets-by-timestamp", "seek", "large-record",
                 "too-large-record", "idempotence", "create-topic", "unknown-topic"]
-# What newer suites ask as well: a topic's configuration described and changed; commit and abort.
-MORE_CASES = [*CLIENT_CASES, "topic-configs", "transactions"]
+# As well: a topic's configuration described and changed; commit and abort, where no other suite has them.
+CONFIG_CASES = [*CLIENT_CASES, "topic-configs"]
+MORE_CASES = [*CONFIG_CASES, "transactions"]
 
 # What every transactional client program does.
 TRANSACTION_CASES = ["commit-and-abort", "send-offsets", "fencing", "timeout"]

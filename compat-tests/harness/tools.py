@@ -212,10 +212,10 @@ def java():
     return program("java", "openjdk-17-jdk-headless")
 
 
-def javac(source, folder):
-    """A class path with the compiled `source` and the jars of `folder`, for a program that is started often."""
+def javac(source, folder, *more):
+    """A class path with the compiled `source`, `more` that it needs, and the jars of `folder`."""
     jars = maven(folder)
 
     def build(target):
-        run([program("javac", "openjdk-17-jdk-headless"), "-cp", jars, "-d", target, source], f"javac {source.name}")
-    return f"{installed(f'java-{source.stem}-{folder.name}', [source, folder / 'pom.xml'], build)}:{jars}"
+        run([program("javac", "openjdk-17-jdk-headless"), "-cp", jars, "-d", target, source, *more], f"javac {source.name}")
+    return f"{installed(f'java-{source.stem}-{folder.name}', [source, *more, folder / 'pom.xml'], build)}:{jars}"

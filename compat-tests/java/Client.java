@@ -14,9 +14,11 @@ import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
+import java.util.function.LongUnaryOperator;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.apache.kafka.clients.admin.AdminClient;
+import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -25,6 +27,9 @@ import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.config.ConfigResource;
+import org.apache.kafka.common.errors.InvalidConfigurationException;
+import org.apache.kafka.common.errors.ProducerFencedException;
 import org.apache.kafka.common.errors.RecordTooLargeException;
 import org.apache.kafka.common.errors.TimeoutException;
 import org.apache.kafka.common.errors.TopicExistsException;
@@ -33,11 +38,12 @@ import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 
-/** Java's kafka-clients without a group: the same source for the 2.1 and the 4.x library. */
+/** Java's kafka-clients without a group: the same source for the 2.1 and the 4.x library, but for an Edition of each. */
 public class Client {
     static final String BOOTSTRAP = System.getenv("COMPAT_BOOTSTRAP");
     static final String STRICT_BOOTSTRAP = System.getenv("COMPAT_STRICT_BOOTSTRAP");
     static final String PREFIX = System.getenv("COMPAT_PREFIX");
+    static final String RETENTION = "retention.ms";
     static List<Rec> records;
 
     interface Case {
@@ -105,6 +111,8 @@ public class Client {
         cases.put("too-large-record", Client::tooLargeRecord);
         cases.put("idempotence", Client::idempotence);
         cases.put("create-topic", Client::createTopic);
+        cases.put("topic-configs", Client::topicConfigs);
+        cases.put("transactions", Client::transactions);
         cases.put("unknown-topic", Client::unknownTopic);
         cases.forEach(Client::report);
         System.exit(0);
@@ -196,8 +204,97 @@ public class Client {
             List<Rec> one = List.of(new Rec(null, incompressible(3000), records.get(0).timestamp));
             expect(RecordTooLargeException.class, () -> produce(topic, one, BOOTSTRAP, Map.of()));
             admin.deleteTopics(List.of(topic)).all().get();
-            check(!admin.listTopics().names().get().contains(topic), "a deleted topic is listed");
+            // A broker may hear of it a moment after it was answered, as Apache Kafka's do.
+            long deadline = System.currentTimeMillis() + 10_000;
+            while (admin.listTopics().names().get().contains(topic)) {
+                check(System.currentTimeMillis() < deadline, "a deleted topic is listed");
+            }
         }
+    }
+
+    static void topicConfigs() throws Exception {
+        String topic = PREFIX + "-configured";
+        ConfigResource resource = new ConfigResource(ConfigResource.Type.TOPIC, topic);
+        try (AdminClient admin = AdminClient.create(Map.of("bootstrap.servers", (Object) BOOTSTRAP))) {
+            admin.createTopics(List.of(new NewTopic(topic, 1, (short) 1).configs(Map.of(RETENTION, "3600000")))).all().get();
+            becomes(admin, resource, "3600000");
+            Edition.alter(admin, resource, new ConfigEntry(RETENTION, "7200000"));
+            becomes(admin, resource, "7200000");
+            expect(InvalidConfigurationException.class, () ->
+                Edition.alter(admin, resource, new ConfigEntry(RETENTION, "many")));
+            becomes(admin, resource, "7200000");
+            admin.deleteTopics(List.of(topic)).all().get();
+        }
+    }
+
+    /** A broker may hear of a topic or a change a moment after it was answered, as Apache Kafka's do. */
+    static void becomes(AdminClient admin, ConfigResource resource, String wanted) throws Exception {
+        long deadline = System.currentTimeMillis() + 10_000;
+        String found = null;
+        while (!wanted.equals(found) && System.currentTimeMillis() < deadline) {
+            try {
+                found = admin.describeConfigs(List.of(resource)).all().get().get(resource).get(RETENTION).value();
+            } catch (ExecutionException error) {
+                check(error.getCause() instanceof UnknownTopicOrPartitionException, error.toString());
+            }
+        }
+        check(wanted.equals(found), RETENTION + " is " + found + ", expected " + wanted);
+    }
+
+    /** Committed records and offsets are read, aborted records only by who reads uncommitted; a successor fences. */
+    static void transactions() throws Exception {
+        String topic = PREFIX + "-transactions";
+        List<Rec> committed = new ArrayList<>();
+        for (int i = 0; i < 10; i++) {
+            committed.add(new Rec(null, Integer.toString(i).getBytes(StandardCharsets.UTF_8), records.get(0).timestamp));
+        }
+        try (KafkaProducer<byte[], byte[]> first = transactional(topic)) {
+            sendAll(first, topic, records.subList(0, 10), 9);
+            first.abortTransaction();
+            sendAll(first, topic, committed, 7);
+            first.commitTransaction();
+            List<Rec> all = new ArrayList<>(records.subList(0, 10));
+            all.addAll(committed);
+            // A marker follows the ten records of each.
+            read(topic, 0, all, i -> i < 10 ? i : i + 1, "read_uncommitted");
+            read(topic, 0, committed, i -> i + 11, "read_committed");
+            check(committedOffset(topic) == 7, "committed is " + committedOffset(topic));
+            sendAll(first, topic, records.subList(0, 10), 9);
+            try (KafkaProducer<byte[], byte[]> second = transactional(topic)) {
+                sendAll(second, topic, committed, 8);
+                second.commitTransaction();
+            }
+            try {
+                first.commitTransaction();
+                check(false, "a producer with an old epoch committed");
+            } catch (ProducerFencedException expected) {
+                check(committedOffset(topic) == 8, "committed is " + committedOffset(topic));
+            }
+        }
+    }
+
+    /** Begins a transaction, writes records and an offset of the topic's own group. */
+    static void sendAll(KafkaProducer<byte[], byte[]> producer, String topic, List<Rec> list, long offset) {
+        producer.beginTransaction();
+        list.forEach(record -> producer.send(record.toSend(topic)));
+        // An abort would drop what is not on its way yet.
+        producer.flush();
+        Edition.sendOffset(producer, new TopicPartition(topic, 0), offset, topic);
+    }
+
+    /** Where the topic's own group would go on. */
+    static long committedOffset(String topic) {
+        try (KafkaConsumer<byte[], byte[]> consumer = consumer("read_committed", Map.of("group.id", topic))) {
+            consumer.assign(List.of(new TopicPartition(topic, 0)));
+            return consumer.position(new TopicPartition(topic, 0));
+        }
+    }
+
+    static KafkaProducer<byte[], byte[]> transactional(String id) {
+        KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(Map.of("bootstrap.servers", BOOTSTRAP,
+            "transactional.id", id), new ByteArraySerializer(), new ByteArraySerializer());
+        producer.initTransactions();
+        return producer;
     }
 
     static void unknownTopic() throws Exception {
@@ -206,7 +303,7 @@ public class Client {
         }
         List<Rec> one = List.of(new Rec(null, new byte[1], records.get(0).timestamp));
         try {
-            produce(PREFIX + "-unknown", one, STRICT_BOOTSTRAP, Map.of("max.block.ms", 3000));
+            produce(PREFIX + "-unknown", one, STRICT_BOOTSTRAP, Map.of("max.block.ms", 1500));
         } catch (ExecutionException | TimeoutException error) {
             Throwable cause = error instanceof ExecutionException ? error.getCause() : error;
             check(cause instanceof TimeoutException || cause instanceof UnknownTopicOrPartitionException, cause.toString());
@@ -243,13 +340,24 @@ public class Client {
     }
 
     static KafkaConsumer<byte[], byte[]> consumer(String isolation) {
-        Map<String, Object> settings = Map.of("bootstrap.servers", BOOTSTRAP, "isolation.level", isolation,
-            "enable.auto.commit", "false", "auto.offset.reset", "none");
+        return consumer(isolation, Map.of());
+    }
+
+    static KafkaConsumer<byte[], byte[]> consumer(String isolation, Map<String, Object> more) {
+        Map<String, Object> settings = new HashMap<>(Map.of("bootstrap.servers", BOOTSTRAP, "isolation.level", isolation,
+            "enable.auto.commit", "false", "auto.offset.reset", "none", "fetch.max.wait.ms", 100));
+        settings.putAll(more);
         return new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer());
     }
 
     /** Reads from `start` and compares with `expected`, and that the partition ends there. */
     static void consume(String topic, long start, List<Rec> expected, String isolation) {
+        long end = read(topic, start, expected, i -> start + i, isolation);
+        check(end == start + expected.size(), topic + ": end offset " + end);
+    }
+
+    /** Reads from `start` as many records as are expected, and compares them and their offsets; returns the end offset. */
+    static long read(String topic, long start, List<Rec> expected, LongUnaryOperator offsetOf, String isolation) {
         TopicPartition partition = new TopicPartition(topic, 0);
         try (KafkaConsumer<byte[], byte[]> consumer = consumer(isolation)) {
             consumer.assign(List.of(partition));
@@ -259,12 +367,12 @@ public class Client {
             while (read < expected.size() && System.currentTimeMillis() < deadline) {
                 for (ConsumerRecord<byte[], byte[]> found : consumer.poll(Duration.ofMillis(500))) {
                     check(read < expected.size(), topic + ": more records than were written");
-                    expected.get(read).compare(found, start + read);
+                    expected.get(read).compare(found, offsetOf.applyAsLong(read));
                     read++;
                 }
             }
             check(read == expected.size(), topic + ": " + read + " of " + expected.size() + " records came");
-            check(consumer.endOffsets(List.of(partition)).get(partition) == start + read, topic + ": end offset");
+            return consumer.endOffsets(List.of(partition)).get(partition);
         }
     }
 

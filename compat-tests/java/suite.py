@@ -7,18 +7,16 @@ from pathlib import Path
 
 from harness import tools
 from harness.group import group_suite
-from harness.suite import CLIENT_CASES, ProgramSuite, Suite
+from harness.suite import MORE_CASES, ProgramSuite, Suite
 
 HERE = Path(__file__).resolve().parent
+NEWEST, OLD = tools.ROOT / "apache-kafka", tools.ROOT / "java-2.1"
 CONSOLE = Suite("java-console", "kafka-tools 4.1.2")
 
 
-def with_library(folder, program="Client.java"):
-    def command(_context):
-        class_path = tools.maven(folder)
-        return [tools.java(), "-Xmx512m", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
-                "-cp", class_path, HERE / program], {}
-    return command
+def program(name, folder, *more):
+    return lambda _: ([tools.java(), "-Xmx512m", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
+                       "-cp", tools.javac(HERE / f"{name}.java", folder, *more), name], {})
 
 
 def member(folder):
@@ -28,13 +26,13 @@ def member(folder):
 
 
 SUITES = [
-    ProgramSuite("java", "kafka-clients 4.1.2", with_library(tools.ROOT / "apache-kafka"), CLIENT_CASES),
-    ProgramSuite("java-2.1", "kafka-clients 2.1.0", with_library(tools.ROOT / "java-2.1"), CLIENT_CASES),
-    group_suite("java-group", "kafka-clients 4.1.2", member(tools.ROOT / "apache-kafka")),
-    group_suite("java-group-848", "kafka-clients 4.1.2", member(tools.ROOT / "apache-kafka"), protocol="consumer"),
+    ProgramSuite("java", "kafka-clients 4.1.2", program("Client", NEWEST, HERE / "newest/Edition.java"), MORE_CASES),
+    ProgramSuite("java-2.1", "kafka-clients 2.1.0", program("Client", OLD, HERE / "old/Edition.java"), MORE_CASES),
+    group_suite("java-group", "kafka-clients 4.1.2", member(NEWEST)),
+    group_suite("java-group-848", "kafka-clients 4.1.2", member(NEWEST), protocol="consumer"),
     # Static members came with 2.3.
-    group_suite("java-2.1-group", "kafka-clients 2.1.0", member(tools.ROOT / "java-2.1"), static=False),
-    ProgramSuite("java-group-migration", "kafka-clients 4.1.2", with_library(tools.ROOT / "apache-kafka", "Migration.java"),
+    group_suite("java-2.1-group", "kafka-clients 2.1.0", member(OLD), static=False),
+    ProgramSuite("java-group-migration", "kafka-clients 4.1.2", program("Migration", NEWEST),
                  ["feature", "eager", "cooperative", "eager-in-haste", "cooperative-in-haste"], timeout=600),
     CONSOLE,
 ]

@@ -3,12 +3,16 @@
 import dataclasses
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import NewTopic
-from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError, UnknownTopicOrPartitionError
+from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
+from kafka.errors import (
+    KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, TopicAlreadyExistsError, UnknownTopicOrPartitionError)
+from kafka.structs import OffsetAndMetadata
 
 from harness import program
 from harness.program import BOOTSTRAP, PREFIX, Record
 
+# Version 2.0.2 has neither an idempotent nor a transactional producer.
+NEW = "transactional_id" in KafkaProducer.DEFAULT_CONFIG
 
 
 def possible(record):
@@ -110,7 +114,14 @@ def idempotence():
 def create_topic():
     admin = KafkaAdminClient(bootstrap_servers=BOOTSTRAP)
     topic = f"{PREFIX}-created"
-    admin.create_topics([NewTopic(topic, 3, 1, topic_configs={"max.message.bytes": "2000"})])
+    new = NewTopic(topic, 3, 1, topic_configs={"max.message.bytes": "2000"})
+    admin.create_topics([new])
+    try:
+        admin.create_topics([new])
+    except TopicAlreadyExistsError:
+        pass
+    else:
+        raise AssertionError("a topic was created twice")
     client = producer()
     assert client.partitions_for(topic) == {0, 1, 2}
     try:
@@ -125,8 +136,73 @@ def create_topic():
     admin.close()
 
 
+def topic_configs():
+    admin = KafkaAdminClient(bootstrap_servers=BOOTSTRAP)
+    topic, key = f"{PREFIX}-configured", "retention.ms"
+    admin.create_topics([NewTopic(topic, 1, 1, topic_configs={key: "3600000"})])
+
+    def resource(value):
+        return ConfigResource(ConfigResourceType.TOPIC, topic, {key: value})
+
+    def current():
+        found = admin.describe_configs([resource(None)])
+        if NEW:
+            return found["topic"][topic][key]["value"]
+        ((code, _, _, _, entries),) = found[0].resources
+        assert code == 0 and [entry[0] for entry in entries] == [key], found
+        return entries[0][1]
+
+    def alter(value):
+        answer = admin.alter_configs([resource(value)])
+        verdict = answer["topic"][topic] if NEW else answer.resources[0][0]
+        if verdict not in ("OK", 0):
+            raise KafkaError(verdict)
+    program.check_configs(current, alter)
+    admin.delete_topics([topic])
+    admin.close()
+
+
+def transactions():
+    """Committed records and offsets are read, aborted records only by who reads uncommitted; a successor fences."""
+    topic, at = f"{PREFIX}-transactions", RECORDS[0].timestamp
+    aborted, committed = ([Record(word, b"%d" % i, [], at) for i in range(10)] for word in (b"aborted", b"committed"))
+    where = TopicPartition(topic, 0)
+
+    def opened():
+        client = producer(transactional_id=topic)
+        client.init_transactions()
+        return client
+
+    def transaction(client, records, offset, end):
+        client.begin_transaction()
+        for record in records:
+            client.send(topic, key=record.key, value=record.value, partition=0, timestamp_ms=record.timestamp)
+        client.send_offsets_to_transaction({where: OffsetAndMetadata(offset, "", -1)}, topic)
+        end(client)
+    first = opened()
+    transaction(first, aborted, 9, KafkaProducer.abort_transaction)
+    transaction(first, committed, 7, KafkaProducer.commit_transaction)
+    # A marker follows the ten records of each.
+    found, _ = consume(topic, 10, isolation_level="read_committed")
+    assert found == list(enumerate(committed, start=11)), f"read committed: {str(found)[:200]}"
+    found, _ = consume(topic, 20, isolation_level="read_uncommitted")
+    assert [record for _, record in found] == aborted + committed, f"read uncommitted: {str(found)[:200]}"
+    group = KafkaConsumer(bootstrap_servers=BOOTSTRAP, group_id=topic, enable_auto_commit=False)
+    assert group.committed(where) == 7, group.committed(where)
+    group.close()
+    second = opened()
+    try:
+        transaction(first, aborted, 9, KafkaProducer.commit_transaction)
+    except KafkaError as error:
+        assert "fenced" in repr(error).lower() or "epoch" in repr(error).lower(), repr(error)
+    else:
+        raise AssertionError("a producer with an old epoch committed")
+    second.close()
+    first.close(timeout=1)
+
+
 def unknown_topic():
-    client = KafkaProducer(bootstrap_servers=program.need_strict(), max_block_ms=3000)
+    client = KafkaProducer(bootstrap_servers=program.need_strict(), max_block_ms=1500)
     try:
         client.send(f"{PREFIX}-unknown", b"x").get(timeout=10)
     except (KafkaTimeoutError, UnknownTopicOrPartitionError):
@@ -139,7 +215,6 @@ def unknown_topic():
 program.run({
     **{f"round-trip-{codec}": round_trip(codec) for codec in ("none", "gzip", "snappy", "lz4", "zstd")},
     "offsets-by-timestamp": offsets_by_timestamp, "seek": seek, "large-record": large_record,
-    "too-large-record": too_large_record, "create-topic": create_topic, "unknown-topic": unknown_topic,
-    # Version 2.0.2 has no idempotent producer.
-    **({"idempotence": idempotence} if "enable_idempotence" in KafkaProducer.DEFAULT_CONFIG else {}),
+    "too-large-record": too_large_record, "create-topic": create_topic, "topic-configs": topic_configs,
+    "unknown-topic": unknown_topic, **({"idempotence": idempotence, "transactions": transactions} if NEW else {}),
 })

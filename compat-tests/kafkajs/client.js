@@ -1,15 +1,15 @@
-// KafkaJS 2.2.4. Its consumer always joins a group, so reading goes through the same library's cluster and
+// KafkaJS 2.2.4. Its consumer always joins a group, so reading, but for that of transactions, goes through the same library's cluster and
 // broker objects (Metadata, ListOffsets, Fetch and the record decoder are its own; only the group is left out).
 'use strict'
 
 const assert = require('node:assert')
 const fs = require('node:fs')
 const { randomBytes } = require('node:crypto')
-const { Kafka, CompressionTypes, CompressionCodecs, logLevel } = require('kafkajs')
+const { Kafka, CompressionTypes, CompressionCodecs, ConfigResourceTypes, logLevel } = require('kafkajs')
 const snappy = require('kafkajs-snappy')
 const lz4 = require('lz4-napi')
 const zstd = require('@bokuweb/zstd-wasm')
-const { Skip, run } = require('../harness/cases.js')
+const { Skip, checkConfigs, run } = require('../harness/cases.js')
 
 const { COMPAT_BOOTSTRAP: BOOTSTRAP, COMPAT_STRICT_BOOTSTRAP: STRICT_BOOTSTRAP, COMPAT_PREFIX: PREFIX } = process.env
 const CODECS = { none: 'None', gzip: 'GZIP', snappy: 'Snappy', lz4: 'LZ4', zstd: 'ZSTD' }
@@ -163,17 +163,105 @@ async function idempotence() {
   compare(await consume(topic, 0, many.length), many)
 }
 
+// Asks again while the answer is an error that says so: a topic or a coordinator that is not there yet, as with Apache Kafka
+// a moment after it was created.
+async function patiently(ask) {
+  const deadline = Date.now() + DEADLINE_MS
+  for (;;) {
+    try {
+      return await ask()
+    } catch (error) {
+      if (!error.retriable || Date.now() > deadline) throw error
+    }
+  }
+}
+
 const createTopic = () => withAdmin(async admin => {
   const topic = `${PREFIX}-created`
   const wanted = { topic, numPartitions: 3, replicationFactor: 1, configEntries: [{ name: 'max.message.bytes', value: '2000' }] }
-  assert.strictEqual(await admin.createTopics({ topics: [wanted] }), true)
+  assert.strictEqual(await admin.createTopics({ topics: [wanted], waitForLeaders: false }), true)
   assert.strictEqual(await admin.createTopics({ topics: [wanted] }), false, 'created twice')
-  const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
+  const { topics } = await patiently(() => admin.fetchTopicMetadata({ topics: [topic] }))
   assert.strictEqual(topics[0].partitions.length, 3)
   await expectError('MESSAGE_TOO_LARGE', () => produce(topic, [{ value: randomBytes(3000) }]))
   await admin.deleteTopics({ topics: [topic] })
   assert.ok(!(await admin.listTopics()).includes(topic), 'a deleted topic is listed')
 })
+
+const topicConfigs = () => withAdmin(async admin => {
+  const [topic, name] = [`${PREFIX}-configured`, 'retention.ms']
+  const configEntries = [{ name, value: '3600000' }]
+  await admin.createTopics({ topics: [{ topic, numPartitions: 1, replicationFactor: 1, configEntries }], waitForLeaders: false })
+  const resource = { type: ConfigResourceTypes.TOPIC, name: topic }
+  const current = async () => {
+    const { resources } = await admin.describeConfigs({ includeSynonyms: false, resources: [{ ...resource, configNames: [name] }] })
+    return resources[0].configEntries.map(entry => entry.configValue)
+  }
+  const alter = value => admin.alterConfigs({ validateOnly: false, resources: [{ ...resource, configEntries: [{ name, value }] }] })
+  await checkConfigs(current, alter)
+  await expectError('INVALID_CONFIG', () => alter('many'))
+  await admin.deleteTopics({ topics: [topic] })
+})
+
+// `count` records as a consumer in a group gets them, which leaves out what was aborted.
+async function consumeInGroup(topic, count, readUncommitted) {
+  const groupId = `${topic}-${readUncommitted}`
+  const consumer = kafka.consumer({ groupId, readUncommitted, maxWaitTimeInMs: 100, rebalanceTimeout: 1000 })
+  await consumer.connect()
+  try {
+    await consumer.subscribe({ topic, fromBeginning: true })
+    const found = []
+    await new Promise((resolve, reject) => {
+      const late = setTimeout(() => reject(new Error(`${found.length} of ${count} records in time`)), DEADLINE_MS)
+      const eachMessage = async ({ message }) => {
+        if (found.push(message) >= count) resolve(clearTimeout(late))
+      }
+      consumer.run({ eachMessage }).catch(reject)
+    })
+    return found
+  } finally {
+    await consumer.disconnect()
+  }
+}
+
+// Committed records and offsets are read, aborted records only by who reads uncommitted; a successor fences.
+async function transactions() {
+  const [topic, groupId] = [`${PREFIX}-transactions`, `${PREFIX}-group`]
+  const messages = word => Array.from({ length: 10 }, (_, i) =>
+    ({ key: Buffer.from(word), value: Buffer.from(String(i)), headers: {}, timestamp: records[0].timestamp }))
+  const [aborted, committed] = [messages('aborted'), messages('committed')]
+  const opened = async () => {
+    const producer = kafka.producer({
+      transactionalId: topic, maxInFlightRequests: 1, idempotent: true, createPartitioner: () => () => 0, retry: { retries: 5 },
+    })
+    await producer.connect()
+    return producer
+  }
+  const send = async (producer, list, offset) => {
+    const transaction = await producer.transaction()
+    await transaction.send({ topic, messages: list })
+    await transaction.sendOffsets({ consumerGroupId: groupId, topics: [{ topic, partitions: [{ partition: 0, offset }] }] })
+    return transaction
+  }
+  // A transaction's offsets would not ask again.
+  await withAdmin(admin => patiently(() => admin.fetchOffsets({ groupId, topics: [`${PREFIX}-none`] })))
+  const first = await opened()
+  await (await send(first, aborted, '9')).abort()
+  await (await send(first, committed, '7')).commit()
+  compare(await consumeInGroup(topic, 10, false), committed)
+  compare(await consumeInGroup(topic, 20, true), [...aborted, ...committed])
+  await withAdmin(async admin => {
+    const [{ partitions }] = await admin.fetchOffsets({ groupId, topics: [topic] })
+    assert.strictEqual(partitions[0].offset, '7')
+  })
+  const second = await opened()
+  await (await send(second, committed, '8')).commit()
+  await assert.rejects(async () => (await send(first, aborted, '9')).commit(), error => {
+    const { type } = error.cause ?? error
+    return ['INVALID_PRODUCER_EPOCH', 'PRODUCER_FENCED'].includes(type) || assert.fail(`expected a fenced producer, got ${error}`)
+  })
+  await Promise.all([first.disconnect(), second.disconnect()])
+}
 
 async function unknownTopic() {
   if (!STRICT_BOOTSTRAP) throw new Skip('needs a second broker with auto.create.topics.enable=false')
@@ -186,7 +274,8 @@ async function main() {
   await run({
     ...Object.fromEntries(Object.keys(CODECS).map(codec => [`round-trip-${codec}`, roundTrip(codec)])),
     'offsets-by-timestamp': offsetsByTimestamp, seek, 'large-record': largeRecord,
-    'too-large-record': tooLargeRecord, idempotence, 'create-topic': createTopic, 'unknown-topic': unknownTopic,
+    'too-large-record': tooLargeRecord, idempotence, transactions, 'create-topic': createTopic, 'topic-configs': topicConfigs,
+    'unknown-topic': unknownTopic,
   })
 }
 

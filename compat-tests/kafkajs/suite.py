@@ -4,7 +4,7 @@ from pathlib import Path
 
 from harness import tools
 from harness.group import group_suite
-from harness.suite import CLIENT_CASES, ProgramSuite
+from harness.suite import MORE_CASES, ProgramSuite
 
 HERE = Path(__file__).resolve().parent
 
@@ -15,6 +15,6 @@ def program(file):
 
 # It has no static members.
 SUITES = [
-    ProgramSuite("kafkajs", "2.2.4", program("client.js"), CLIENT_CASES),
+    ProgramSuite("kafkajs", "2.2.4", program("client.js"), MORE_CASES),
     group_suite("kafkajs-group", "2.2.4", program("member.js"), static=False),
 ]

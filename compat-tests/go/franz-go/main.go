@@ -28,6 +28,7 @@ func main() {
 		task.Case{Name: "too-large-record", Body: tooLargeRecord},
 		task.Case{Name: "idempotence", Body: idempotence},
 		task.Case{Name: "create-topic", Body: createTopic},
+		task.Case{Name: "topic-configs", Body: topicConfigs},
 		task.Case{Name: "unknown-topic", Body: unknownTopic},
 	))
 }
@@ -187,37 +188,105 @@ func createTopic() error {
 	defer client.Close()
 	ctx, cancel := within()
 	defer cancel()
-	name, limit := task.Prefix+"-created", "2000"
-	create := func() error {
-		topic := kmsg.NewCreateTopicsRequestTopic()
-		topic.Topic, topic.NumPartitions, topic.ReplicationFactor = name, 3, 1
-		topic.Configs = []kmsg.CreateTopicsRequestTopicConfig{{Name: "max.message.bytes", Value: &limit}}
-		request := kmsg.NewPtrCreateTopicsRequest()
-		request.Topics = append(request.Topics, topic)
-		response, err := request.RequestWith(ctx, client)
-		if err != nil {
-			return err
-		}
-		return kerr.ErrorForCode(response.Topics[0].ErrorCode)
-	}
-	if err := create(); err != nil {
+	name := task.Prefix + "-created"
+	if err := create(ctx, client, name, "max.message.bytes", "2000"); err != nil {
 		return err
 	}
-	if err := task.ExpectError(create(), kerr.TopicAlreadyExists); err != nil {
+	if err := task.ExpectError(create(ctx, client, name, "max.message.bytes", "2000"), kerr.TopicAlreadyExists); err != nil {
 		return err
+	}
+	if count, err := partitions(ctx, client, name); err != nil || count != 3 {
+		return fmt.Errorf("%d partitions (%w), 3 were asked for", count, err)
 	}
 	one := []task.Record{{Value: task.Incompressible(3000), Timestamp: records[0].Timestamp}}
 	if err := task.ExpectError(produce(task.Bootstrap, name, one), kerr.MessageTooLarge); err != nil {
 		return err
 	}
-	remove := kmsg.NewPtrDeleteTopicsRequest()
-	remove.TopicNames = []string{name}
-	remove.Topics = []kmsg.DeleteTopicsRequestTopic{{Topic: &name}}
-	response, err := remove.RequestWith(ctx, client)
+	if err := remove(ctx, client, name); err != nil {
+		return err
+	}
+	return task.ExpectError(remove(ctx, client, name), kerr.UnknownTopicOrPartition)
+}
+
+// create creates a topic of three partitions with a configuration.
+func create(ctx context.Context, client *kgo.Client, name, key, value string) error {
+	topic := kmsg.NewCreateTopicsRequestTopic()
+	topic.Topic, topic.NumPartitions, topic.ReplicationFactor = name, 3, 1
+	topic.Configs = []kmsg.CreateTopicsRequestTopicConfig{{Name: key, Value: &value}}
+	request := kmsg.NewPtrCreateTopicsRequest()
+	request.Topics = append(request.Topics, topic)
+	response, err := request.RequestWith(ctx, client)
 	if err != nil {
 		return err
 	}
 	return kerr.ErrorForCode(response.Topics[0].ErrorCode)
+}
+
+func remove(ctx context.Context, client *kgo.Client, name string) error {
+	request := kmsg.NewPtrDeleteTopicsRequest()
+	request.TopicNames = []string{name}
+	request.Topics = []kmsg.DeleteTopicsRequestTopic{{Topic: &name}}
+	response, err := request.RequestWith(ctx, client)
+	if err != nil {
+		return err
+	}
+	return kerr.ErrorForCode(response.Topics[0].ErrorCode)
+}
+
+func partitions(ctx context.Context, client *kgo.Client, name string) (int, error) {
+	request := kmsg.NewPtrMetadataRequest()
+	request.Topics = []kmsg.MetadataRequestTopic{{Topic: &name}}
+	response, err := request.RequestWith(ctx, client)
+	if err != nil {
+		return 0, err
+	}
+	return len(response.Topics[0].Partitions), kerr.ErrorForCode(response.Topics[0].ErrorCode)
+}
+
+func topicConfigs() error {
+	client, err := kgo.NewClient(kgo.SeedBrokers(task.Bootstrap))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	ctx, cancel := within()
+	defer cancel()
+	name, key := task.Prefix+"-configured", "retention.ms"
+	if err := create(ctx, client, name, key, "3600000"); err != nil {
+		return err
+	}
+	current := func() (string, error) {
+		request := kmsg.NewPtrDescribeConfigsRequest()
+		request.Resources = []kmsg.DescribeConfigsRequestResource{
+			{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: name, ConfigNames: []string{key}}}
+		response, err := request.RequestWith(ctx, client)
+		if err != nil {
+			return "", err
+		}
+		found := response.Resources[0]
+		if found.ErrorCode != 0 || len(found.Configs) != 1 || found.Configs[0].Value == nil {
+			return "", fmt.Errorf("%d entries (%w), one was asked for", len(found.Configs), kerr.ErrorForCode(found.ErrorCode))
+		}
+		return *found.Configs[0].Value, nil
+	}
+	alter := func(value string) error {
+		request := kmsg.NewPtrIncrementalAlterConfigsRequest()
+		request.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{
+			ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: name,
+			Configs: []kmsg.IncrementalAlterConfigsRequestResourceConfig{{Name: key, Value: &value}}}}
+		response, err := request.RequestWith(ctx, client)
+		if err != nil {
+			return err
+		}
+		return kerr.ErrorForCode(response.Resources[0].ErrorCode)
+	}
+	if err := task.CheckConfigs(current, alter); err != nil {
+		return err
+	}
+	if err := task.ExpectError(alter("many"), kerr.InvalidConfig); err != nil {
+		return err
+	}
+	return remove(ctx, client, name)
 }
 
 func unknownTopic() error {

@@ -1,5 +1,5 @@
-// Segmentio's kafka-go without a group: Writer, Reader of a partition, and Client for the rest. It has no
-// idempotent producer.
+// Segmentio's kafka-go without a group: Writer, Reader of a partition, and Client for the rest. It has no idempotent
+// producer, and no transactions but for offsets alone.
 package main
 
 import (
@@ -33,6 +33,7 @@ func main() {
 		task.Case{Name: "too-large-record", Body: tooLargeRecord},
 		task.Case{Name: "create-topic", Body: createTopic},
 		task.Case{Name: "topic-configs", Body: topicConfigs},
+		task.Case{Name: "send-offsets", Body: sendOffsets},
 		task.Case{Name: "unknown-topic", Body: unknownTopic},
 	))
 }
@@ -339,6 +340,111 @@ func topicConfigs() error {
 		return errors.New("retention.ms=many was accepted")
 	}
 	return remove(topic)
+}
+
+// patiently asks again while a coordinator is not there yet, or not done with the transaction before, which the Client
+// leaves to its user.
+func patiently(ask func(context.Context) error) error {
+	ctx, cancel := within()
+	defer cancel()
+	for {
+		err := ask(ctx)
+		var code kafka.Error
+		if !errors.As(err, &code) || !code.Temporary() && code != kafka.ConcurrentTransactions || ctx.Err() != nil {
+			return err
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// sendOffsets: a group's offset is what the last committed transaction says, and an old epoch is fenced.
+func sendOffsets() error {
+	topic, group := task.Prefix+"-none", task.Prefix+"-offsets"
+	open := func() (producer *kafka.ProducerSession, err error) {
+		err = patiently(func(ctx context.Context) error {
+			response, err := client.InitProducerID(ctx, &kafka.InitProducerIDRequest{
+				TransactionalID: group, TransactionTimeoutMs: 30_000, ProducerID: -1, ProducerEpoch: -1})
+			if err != nil {
+				return err
+			}
+			producer = response.Producer
+			return response.Error
+		})
+		return producer, err
+	}
+	send := func(producer *kafka.ProducerSession, offset int64, commits bool) error {
+		err := patiently(func(ctx context.Context) error {
+			response, err := client.AddOffsetsToTxn(ctx, &kafka.AddOffsetsToTxnRequest{TransactionalID: group, GroupID: group,
+				ProducerID: producer.ProducerID, ProducerEpoch: producer.ProducerEpoch})
+			if err != nil {
+				return err
+			}
+			return response.Error
+		})
+		if err != nil {
+			return err
+		}
+		err = patiently(func(ctx context.Context) error {
+			response, err := client.TxnOffsetCommit(ctx, &kafka.TxnOffsetCommitRequest{TransactionalID: group, GroupID: group,
+				ProducerID: producer.ProducerID, ProducerEpoch: producer.ProducerEpoch, GenerationID: -1,
+				Topics: map[string][]kafka.TxnOffsetCommit{topic: {{Partition: 0, Offset: offset, Metadata: "note"}}}})
+			if err != nil {
+				return err
+			}
+			return response.Topics[topic][0].Error
+		})
+		if err != nil {
+			return err
+		}
+		return patiently(func(ctx context.Context) error {
+			response, err := client.EndTxn(ctx, &kafka.EndTxnRequest{TransactionalID: group,
+				ProducerID: producer.ProducerID, ProducerEpoch: producer.ProducerEpoch, Committed: commits})
+			if err != nil {
+				return err
+			}
+			return response.Error
+		})
+	}
+	committed := func() (offset int64, err error) {
+		err = patiently(func(ctx context.Context) error {
+			response, err := client.OffsetFetch(ctx, &kafka.OffsetFetchRequest{GroupID: group, Topics: map[string][]int{topic: {0}}})
+			if err != nil {
+				return err
+			}
+			offset = response.Topics[topic][0].CommittedOffset
+			return errors.Join(response.Error, response.Topics[topic][0].Error)
+		})
+		return offset, err
+	}
+	first, err := open()
+	if err != nil {
+		return err
+	}
+	for _, step := range []struct {
+		offset  int64
+		commits bool
+		want    int64
+	}{{5, true, 5}, {9, false, 5}, {11, true, 11}} {
+		if err := send(first, step.offset, step.commits); err != nil {
+			return err
+		}
+		// A transaction is answered before its markers are written, so that an older offset may show for a moment.
+		got, err := committed()
+		for deadline := time.Now().Add(10 * time.Second); err == nil && got != step.want && time.Now().Before(deadline); {
+			got, err = committed()
+		}
+		if err != nil || got != step.want {
+			return fmt.Errorf("committed is %d (%v), expected %d", got, err, step.want)
+		}
+	}
+	if _, err := open(); err != nil {
+		return err
+	}
+	err = send(first, 12, true)
+	if errors.Is(err, kafka.ProducerFenced) {
+		return nil
+	}
+	return task.ExpectError(err, kafka.InvalidProducerEpoch)
 }
 
 func unknownTopic() error {
