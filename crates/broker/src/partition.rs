@@ -12,6 +12,7 @@ use ottla_protocol::record::validate::ValidBatch;
 use ottla_storage::Log;
 use ottla_storage::append::{AppendInfo, AppendOrigin};
 use ottla_storage::error::{AppendError, ReadError};
+use ottla_storage::fs::Source;
 use ottla_storage::log_manager::PartitionLog;
 use ottla_storage::read::{LogReader, LogSlice};
 
@@ -350,9 +351,11 @@ impl Partition {
         isolation: Isolation,
         max_bytes: u32,
         whole_first_batch: bool,
+        source: Source,
     ) -> Result<LogSlice, ReadError> {
+        let below = self.end_for(isolation);
         self.reader()
-            .read(from, self.end_for(isolation), max_bytes, whole_first_batch)
+            .read_via(source, from, below, max_bytes, whole_first_batch)
     }
 
     /// The largest epoch up to `epoch`, and the offset where it ends; `None` where that is not known

@@ -7,7 +7,7 @@ use ottla_protocol::ids::Offset;
 use ottla_protocol::record::batch::{CRC_START, HEADER_LEN, MAGIC_V2};
 use ottla_protocol::record::{BatchHeader, EndTxnMarker, RecordReader};
 
-use crate::fs::{File, read_up_to};
+use crate::fs::{File, Source, read_up_to_via};
 
 /// Bytes read at once when every byte is needed.
 const CHUNK: usize = 1 << 20;
@@ -34,6 +34,7 @@ impl FoundBatch {
 /// A walk over the batches of a file.
 pub(crate) struct BatchScan<'a> {
     file: &'a dyn File,
+    source: Source,
     next: u64,
     end: u64,
     /// Offsets must not fall below this.
@@ -60,6 +61,7 @@ impl<'a> BatchScan<'a> {
     fn new(file: &'a dyn File, from: u64, end: u64, headers_only: bool) -> Self {
         Self {
             file,
+            source: Source::Disk,
             next: from,
             end,
             next_offset: Offset(0),
@@ -68,6 +70,12 @@ impl<'a> BatchScan<'a> {
             headers_only,
             read_ahead: HEADER_LEN,
         }
+    }
+
+    /// Take the bytes from `source` only.
+    pub(crate) fn reading_via(mut self, source: Source) -> Self {
+        self.source = source;
+        self
     }
 
     /// Refuse batches that begin below `offset`.
@@ -137,7 +145,7 @@ impl<'a> BatchScan<'a> {
             };
             let want = (ahead.max(len) as u64).min(self.end.saturating_sub(at)) as usize;
             self.buffer.resize(want, 0);
-            let read = read_up_to(self.file, &mut self.buffer, at)?;
+            let read = read_up_to_via(self.source, self.file, &mut self.buffer, at)?;
             self.buffer.truncate(read);
             self.buffer_at = at;
         }

@@ -128,3 +128,11 @@ pub enum ReadError {
     #[error(transparent)]
     Io(#[from] io::Error),
 }
+
+impl ReadError {
+    /// True when the look at [`Source::PageCache`](crate::fs::Source::PageCache) was not enough: whoever may wait for
+    /// the disk will find more.
+    pub fn needs_disk(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}

@@ -10,7 +10,7 @@ use ottla_protocol::ids::{Offset, Timestamp};
 
 use crate::append::is_no_space;
 use crate::error::AppendError;
-use crate::fs::{File, Fs, OpenMode};
+use crate::fs::{File, Fs, OpenMode, Source};
 use crate::leader_epoch::LeaderEpochs;
 use crate::log::Log;
 use crate::partition_metadata;
@@ -105,7 +105,9 @@ impl Log {
         let upto = plan.upto.min(self.end);
         self.recovery_point = self.recovery_point.max(upto);
         self.unsynced.retain(|segment| {
-            let synced = segment.end().is_ok_and(|(_, end)| end <= plan.upto);
+            let synced = segment
+                .end(Source::Disk)
+                .is_ok_and(|(_, end)| end <= plan.upto);
             if synced {
                 segment.offset_index.file().close();
                 segment.time_index.file().close();

@@ -14,8 +14,10 @@ use ottla_protocol::ids::Timestamp;
 pub mod crash;
 pub mod fault;
 pub mod os;
+mod source;
 
 pub use os::OsFs;
+pub use source::Source;
 
 /// Largest piece handed to one write: larger ones cost more, not less (fresh large folios are dear to fault in).
 const MAX_WRITE: usize = 256 * 1024;
@@ -64,6 +66,8 @@ pub trait WholeFs: Send + Sync {
 pub trait File: Send + Sync {
     /// Read at most `buf.len()` bytes from `at` on; 0 at and behind the end.
     fn read_at(&self, buf: &mut [u8], at: u64) -> io::Result<usize>;
+    /// As [`Self::read_at`], of what is in memory: `WouldBlock` where the thread would have to wait for the disk.
+    fn read_cached_at(&self, buf: &mut [u8], at: u64) -> io::Result<usize>;
     /// Write the start of these slices, one behind the other, from `at` on; how many bytes were written.
     fn write_vectored_at(&self, bufs: &[IoSlice<'_>], at: u64) -> io::Result<usize>;
     /// Make what was written so far, and the length, durable.
@@ -163,9 +167,19 @@ fn window<'a>(bufs: &[&'a [u8]], mut skip: usize) -> Vec<IoSlice<'a>> {
 
 /// Fill `buf` from `at` on as far as the file reaches; how many bytes that were.
 pub fn read_up_to(file: &dyn File, buf: &mut [u8], at: u64) -> io::Result<usize> {
+    read_up_to_via(Source::Disk, file, buf, at)
+}
+
+/// As [`read_up_to`], with bytes from `source` only.
+pub(crate) fn read_up_to_via(
+    source: Source,
+    file: &dyn File,
+    buf: &mut [u8],
+    at: u64,
+) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buf.len() {
-        match file.read_at(&mut buf[filled..], at + filled as u64)? {
+        match source.read_at(file, &mut buf[filled..], at + filled as u64)? {
             0 => break,
             read => filled += read,
         }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use ottla_protocol::ids::Timestamp;
 
-use crate::fs::{File, Fs, OpenMode};
+use crate::fs::{File, Fs, OpenMode, Source};
 
 /// The directory of one log. It is renamed when the log is deleted, while segments still hold on to it.
 pub(crate) struct LogPath(ArcSwap<PathBuf>);
@@ -60,6 +60,15 @@ impl LazyFile {
     /// The file; it must exist. Two threads that come at once may both open it: both can use theirs.
     pub(crate) fn get(&self) -> io::Result<Arc<dyn File>> {
         self.get_or_open(OpenMode::Write)
+    }
+
+    /// The file, as [`Self::get`]; from memory only when it is open already.
+    pub(crate) fn get_via(&self, source: Source) -> io::Result<Arc<dyn File>> {
+        if let Some(file) = &*self.open.load() {
+            return Ok(Arc::clone(file));
+        }
+        source.needs_disk()?;
+        self.get()
     }
 
     /// The file, created when missing.

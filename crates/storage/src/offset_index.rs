@@ -14,6 +14,7 @@ use std::io;
 
 use ottla_protocol::ids::Offset;
 
+use crate::fs::Source;
 use crate::lazy_file::LazyFile;
 use crate::sparse_index::{IndexEntry, SparseIndex};
 
@@ -45,32 +46,28 @@ impl OffsetIndex {
 
     /// The last batch in the index whose last offset is not above `target`: the batch with `target` starts there or
     /// behind. Without one, the start of the segment.
-    pub(crate) fn lookup(&self, target: Offset) -> io::Result<OffsetPosition> {
+    pub(crate) fn lookup(&self, target: Offset, source: Source) -> io::Result<OffsetPosition> {
         let relative = self.relative(target);
         // Entries lie about equally far apart, so the answer is near the same fraction of the way.
-        let last = self.index.last()?.map_or(0, |last| last.relative);
-        let guess = self.fraction(relative, last.into())?;
-        let found = self
-            .index
-            .search(|entry| i64::from(entry.relative) <= relative, guess)?;
+        let last = self.index.last(source)?.map_or(0, |last| last.relative);
+        let guess = self.fraction(relative, last.into(), source)?;
+        let found =
+            self.index
+                .search(|entry| i64::from(entry.relative) <= relative, guess, source)?;
         Ok(self.absolute(found.map(|(_, entry)| entry)))
     }
 
-    /// The position that [`Self::lookup`] gives, when it can be told without a look at the file.
-    pub(crate) fn lookup_in_memory(&self, target: Offset) -> Option<u32> {
-        let relative = self.relative(target);
-        let found = self
-            .index
-            .search_in_memory(|entry| i64::from(entry.relative) <= relative)?;
-        Some(found.map_or(0, |entry| entry.position))
-    }
-
     /// The last batch in the index that starts at or before `position`.
-    pub(crate) fn lookup_position(&self, position: u32, size: u32) -> io::Result<OffsetPosition> {
-        let guess = self.fraction(position.into(), size.into())?;
+    pub(crate) fn lookup_position(
+        &self,
+        position: u32,
+        size: u32,
+        source: Source,
+    ) -> io::Result<OffsetPosition> {
+        let guess = self.fraction(position.into(), size.into(), source)?;
         let found = self
             .index
-            .search(|entry| entry.position <= position, guess)?;
+            .search(|entry| entry.position <= position, guess, source)?;
         Ok(self.absolute(found.map(|(_, entry)| entry)))
     }
 
@@ -78,15 +75,15 @@ impl OffsetIndex {
     pub(crate) fn position_before(&self, position: u32, entries: u32) -> io::Result<u32> {
         let found = self
             .index
-            .search(|entry| entry.position <= position, None)?;
+            .search(|entry| entry.position <= position, None, Source::Disk)?;
         let earlier = found.and_then(|(slot, _)| slot.checked_sub(entries));
         let entry = earlier.map(|slot| self.index.get(slot)).transpose()?;
         Ok(entry.flatten().map_or(0, |entry| entry.position))
     }
 
     /// The slot that is as far into the index as `part` is into `whole`.
-    fn fraction(&self, part: i64, whole: i64) -> io::Result<Option<u32>> {
-        let count = i64::from(self.index.len()?);
+    fn fraction(&self, part: i64, whole: i64, source: Source) -> io::Result<Option<u32>> {
+        let count = i64::from(self.index.len(source)?);
         // An index of garbage may even end below its base offset.
         let whole = whole.max(0);
         let slot = part
@@ -98,7 +95,7 @@ impl OffsetIndex {
 
     /// The last entry.
     pub(crate) fn last(&self) -> io::Result<Option<OffsetPosition>> {
-        let last = self.index.last()?;
+        let last = self.index.last(Source::Disk)?;
         Ok(last.map(|entry| self.absolute(Some(entry))))
     }
 
@@ -110,7 +107,7 @@ impl OffsetIndex {
 
     /// True when no more entries fit a file of `max_bytes`.
     pub(crate) fn is_full(&self, max_bytes: u32) -> io::Result<bool> {
-        Ok(self.index.len()? >= max_bytes / Self::ENTRY_SIZE as u32)
+        Ok(self.index.len(Source::Disk)? >= max_bytes / Self::ENTRY_SIZE as u32)
     }
 
     /// Remove the entries of batches that start at `position` or behind.

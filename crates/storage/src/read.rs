@@ -14,7 +14,7 @@ use ottla_protocol::ids::{LeaderEpoch, Offset, ProducerId};
 
 use crate::boundary::{Boundaries, Boundary};
 use crate::error::ReadError;
-use crate::fs::File;
+use crate::fs::{File, Source};
 use crate::leader_epoch::LeaderEpochs;
 use crate::retention::Remembered;
 use crate::segment::Segment;
@@ -24,6 +24,8 @@ mod cut;
 mod timestamp;
 
 pub use timestamp::TimestampMatch;
+
+use cut::Wanted;
 
 /// What was appended within this many bytes is taken to be in the page cache.
 const RECENT_BYTES: u64 = 64 << 20;
@@ -107,7 +109,9 @@ impl LogReader {
     pub fn log_end_offset(&self) -> Offset {
         let active = Arc::clone(self.segments.load().active());
         // The end of the active segment is always known; the base offset is what remains to say should it not be.
-        active.end().map_or(active.base(), |(_, end)| end)
+        active
+            .end(Source::PageCache)
+            .map_or(active.base(), |(_, end)| end)
     }
 
     /// Where the first transaction begins whose outcome is open or not yet below the high watermark.
@@ -143,27 +147,6 @@ impl LogReader {
         self.epochs.load().epoch_at(offset)
     }
 
-    /// True when a read from `from` on finds what this process appended not long ago, so that it will not wait for
-    /// the disk.
-    pub fn is_recent(&self, from: Offset) -> bool {
-        if from >= self.log_end_offset() {
-            return true;
-        }
-        let set = self.segments.load();
-        if let Some(known) = self.newest.find(from).or_else(|| self.cursors.find(from)) {
-            let segment = set.from(known.segment).first();
-            return segment
-                .is_some_and(|s| s.id() == known.segment_id && self.recent(s, known.position));
-        }
-        // A place where no read has ended: the newest entries of the index are in memory, and all it takes to find
-        // the batch from there lies behind them.
-        let segment = set.from(from).first();
-        segment.is_some_and(|s| {
-            let position = s.offset_index.lookup_in_memory(from);
-            position.is_some_and(|position| self.recent(s, position))
-        })
-    }
-
     /// The batches from the one with offset `from` on (the first one behind it, where compaction removed it): whole
     /// batches, all below offset `below`, no more than `max_bytes` of them. With `whole_first_batch` the first batch
     /// is returned even when it is larger. How far the slice falls short of `max_bytes` is at most an eighth of it,
@@ -177,7 +160,25 @@ impl LogReader {
         max_bytes: u32,
         whole_first_batch: bool,
     ) -> Result<LogSlice, ReadError> {
-        self.looking_again(|set| self.read_in(set, from, below, max_bytes, whole_first_batch))
+        self.read_via(Source::Disk, from, below, max_bytes, whole_first_batch)
+    }
+
+    /// As [`Self::read`], with a look at `source` only: see [`ReadError::needs_disk`].
+    pub fn read_via(
+        &self,
+        source: Source,
+        from: Offset,
+        below: Offset,
+        max_bytes: u32,
+        whole_first_batch: bool,
+    ) -> Result<LogSlice, ReadError> {
+        let wanted = Wanted {
+            below,
+            room: max_bytes,
+            whole_first: whole_first_batch,
+            source,
+        };
+        self.looking_again(|set| self.read_in(set, from, &wanted))
     }
 
     /// Look into the segments; once more when a file is gone because its segment was taken out of the log meanwhile.
@@ -200,41 +201,42 @@ impl LogReader {
         &self,
         set: &Arc<SegmentSet>,
         from: Offset,
-        below: Offset,
-        max_bytes: u32,
-        whole_first_batch: bool,
+        wanted: &Wanted,
     ) -> Result<LogSlice, ReadError> {
+        let source = wanted.source;
         let generation = self.cursors.generation();
-        let (_, end) = set.active().end()?;
+        let (_, end) = set.active().end(source)?;
         let start = self.log_start_offset();
         if from < start || from > end {
             let offset = from;
             return Err(ReadError::OffsetOutOfRange { offset, start, end });
         }
-        let below = below.min(end);
+        let below = wanted.below.min(end);
         let mut slice = LogSlice::empty(from);
-        if from >= below || (max_bytes == 0 && !whole_first_batch) {
+        if from >= below || (wanted.room == 0 && !wanted.whole_first) {
             return Ok(slice);
         }
-        let Some(mut at) = self.start(set, from)? else {
+        let Some(mut at) = self.start(set, from, source)? else {
             return Ok(slice);
         };
         slice.first_batch_base_offset = at.base_offset;
         slice.segments = Some(Arc::clone(set));
         for segment in at.segments {
-            let room = max_bytes.saturating_sub(slice.len);
-            let first = whole_first_batch && slice.ranges.is_empty();
-            let cut = cut::cut(
-                self,
-                segment,
-                at.position,
-                at.base_offset,
+            let wanted = Wanted {
                 below,
-                room,
-                first,
-            )?;
+                room: wanted.room.saturating_sub(slice.len),
+                whole_first: wanted.whole_first && slice.ranges.is_empty(),
+                source,
+            };
+            let cut = cut::cut(self, segment, at.position, at.base_offset, &wanted)?;
             if cut.end > at.position {
-                slice.push(segment, at.position, cut.end, self)?;
+                let file = segment.log.get_via(source)?;
+                slice.push(
+                    file,
+                    at.position,
+                    cut.end,
+                    self.recent(segment, at.position),
+                );
                 slice.next_offset = cut.next_offset;
             }
             if !cut.whole_segment {
@@ -260,13 +262,23 @@ impl LogReader {
         &self,
         slice: &LogSlice,
     ) -> Result<Vec<AbortedTransaction>, ReadError> {
+        self.aborted_transactions_via(Source::Disk, slice)
+    }
+
+    /// As [`Self::aborted_transactions`], with a look at `source` only: see [`ReadError::needs_disk`].
+    pub fn aborted_transactions_via(
+        &self,
+        source: Source,
+        slice: &LogSlice,
+    ) -> Result<Vec<AbortedTransaction>, ReadError> {
         let mut found = Vec::new();
         let Some(set) = slice.segments.as_ref().filter(|_| slice.len > 0) else {
             return Ok(Vec::new());
         };
         for segment in set.from(slice.first_batch_base_offset) {
             let index = &segment.txn_index;
-            if index.collect(slice.first_batch_base_offset, slice.next_offset, &mut found)? {
+            let (from, to) = (slice.first_batch_base_offset, slice.next_offset);
+            if index.collect(from, to, &mut found, source)? {
                 break;
             }
         }
@@ -278,7 +290,12 @@ impl LogReader {
     }
 
     /// The first batch whose last offset is at or above `from`.
-    fn start<'a>(&self, set: &'a SegmentSet, from: Offset) -> Result<Option<Start<'a>>, ReadError> {
+    fn start<'a>(
+        &self,
+        set: &'a SegmentSet,
+        from: Offset,
+        source: Source,
+    ) -> Result<Option<Start<'a>>, ReadError> {
         if let Some(known) = self.newest.find(from).or_else(|| self.cursors.find(from)) {
             let segments = set.from(known.segment);
             let first = &segments[0];
@@ -292,7 +309,7 @@ impl LogReader {
         }
         let mut segments = set.from(from);
         while let Some(segment) = segments.first() {
-            if let Some(batch) = segment.find(from, segment.size())? {
+            if let Some(batch) = segment.find(from, segment.size(), source)? {
                 return Ok(Some(Start {
                     segments,
                     position: batch.position as u32,
@@ -336,21 +353,14 @@ impl LogSlice {
         self.len == 0
     }
 
-    fn push(
-        &mut self,
-        segment: &Segment,
-        from: u32,
-        to: u32,
-        reader: &LogReader,
-    ) -> Result<(), ReadError> {
+    fn push(&mut self, file: Arc<dyn File>, from: u32, to: u32, recently_written: bool) {
         self.ranges.push(FileRange {
-            file: segment.log.get()?,
+            file,
             position: from.into(),
             len: to - from,
-            recently_written: reader.recent(segment, from),
+            recently_written,
         });
         self.len += to - from;
-        Ok(())
     }
 }
 

@@ -22,7 +22,7 @@ use ottla_protocol::ids::{Offset, Timestamp};
 
 use crate::batch_scan::BatchScan;
 use crate::error::{AppendError, ReadError};
-use crate::fs::File;
+use crate::fs::{File, Source};
 use crate::log::Log;
 use crate::read::LogReader;
 use crate::segment::Segment;
@@ -144,7 +144,7 @@ impl LogReader {
     fn view(&self) -> Result<View, ReadError> {
         let set = self.segments.load_full();
         // What is appended after this does not count.
-        let (active, end) = set.active().end()?;
+        let (active, end) = set.active().end(Source::Disk)?;
         let (_, older) = set
             .all()
             .split_last()
@@ -178,7 +178,7 @@ impl LogReader {
 
     fn remember(&self, view: &View, timestamp: Option<Timestamp>) -> Result<(), ReadError> {
         let segment = view.set.first();
-        let Some(first) = segment.find(view.start, segment.size())? else {
+        let Some(first) = segment.find(view.start, segment.size(), Source::Disk)? else {
             return Ok(());
         };
         *self.remembered.lock() = Some(FirstBatch {
@@ -259,7 +259,7 @@ fn expired_in(
 ) -> Result<(Offset, Timestamp), ReadError> {
     let mut until = from.max(expired_by_index(segment, policy, now)?);
     let size = segment.size();
-    let Some(first) = segment.find(until, size)? else {
+    let Some(first) = segment.find(until, size, Source::Disk)? else {
         return Ok((until, newest));
     };
     let file = segment.log.get()?;
@@ -287,7 +287,7 @@ fn expired_by_index(
     if entry.timestamp.0 < 0 {
         return Ok(base);
     }
-    let about = segment.find(entry.offset, segment.size())?;
+    let about = segment.find(entry.offset, segment.size(), Source::Disk)?;
     let holds = about.is_some_and(|batch| {
         batch.header.last_offset() == entry.offset
             && batch.header.max_timestamp() == entry.timestamp
@@ -315,8 +315,10 @@ fn first_ending_behind(segment: &Segment, position: u32) -> Result<Offset, ReadE
 /// Where a batch starts at or before `position`: by the index, if the batch is there; else the start.
 fn batch_before(segment: &Segment, file: &dyn File, position: u32) -> Result<u64, ReadError> {
     let size = segment.size();
-    let entry = segment.offset_index.lookup_position(position, size)?;
-    match segment.header_at(file, entry.position, size) {
+    let entry = segment
+        .offset_index
+        .lookup_position(position, size, Source::Disk)?;
+    match segment.header_at(file, entry.position, size, Source::Disk) {
         Ok(batch) if batch.header.last_offset() == entry.offset => Ok(entry.position.into()),
         Err(ReadError::Io(error)) => Err(error.into()),
         _ => Ok(0),

@@ -8,7 +8,7 @@ use ottla_protocol::ids::{Offset, Timestamp};
 use ottla_protocol::record::BatchHeader;
 
 use crate::error::AppendError;
-use crate::fs::{OpenMode, remove_if_exists};
+use crate::fs::{OpenMode, Source, remove_if_exists};
 use crate::log::{Log, RollState, jitter_ms};
 use crate::producer_state::snapshot;
 use crate::segment::{INDEX_SUFFIX, LOG_SUFFIX, SUFFIXES, Segment, TIME_INDEX_SUFFIX, file_name};
@@ -175,7 +175,7 @@ impl Log {
 
 fn first_timestamp(segment: &Segment) -> io::Result<Timestamp> {
     let file = segment.log.get()?;
-    match segment.header_at(&*file, 0, segment.size()) {
+    match segment.header_at(&*file, 0, segment.size(), Source::Disk) {
         Ok(batch) => Ok(batch.header.max_timestamp()),
         Err(crate::ReadError::Io(error)) => Err(error),
         Err(_) => Ok(Timestamp::NONE),

@@ -16,7 +16,7 @@ use ottla_protocol::record::batch::HEADER_LEN;
 
 use crate::batch_scan::{BatchScan, FoundBatch, plausible};
 use crate::error::ReadError;
-use crate::fs::{File, Fs, read_up_to};
+use crate::fs::{File, Fs, Source, read_up_to_via};
 use crate::lazy_file::{LazyFile, LogPath};
 use crate::offset_index::OffsetIndex;
 use crate::time_index::{TimeIndex, TimestampOffset};
@@ -118,13 +118,14 @@ impl Segment {
     }
 
     /// Size, and the offset behind the last batch. Asking an old segment for the first time reads its last batches.
-    pub(crate) fn end(&self) -> Result<(u32, Offset), ReadError> {
+    pub(crate) fn end(&self, source: Source) -> Result<(u32, Offset), ReadError> {
         let packed = self.end.load(Ordering::Acquire);
         let size = (packed >> 32) as u32;
         let relative = packed as u32;
         if relative != UNKNOWN {
             return Ok((size, self.base.plus(relative.into())));
         }
+        source.needs_disk()?;
         let next = self.find_next_offset(size)?;
         let relative = (next.0 - self.base.0) as u32;
         // Only an old segment is unknown, and it does not change; should it have been, the newer value stands.
@@ -149,14 +150,19 @@ impl Segment {
     }
 
     /// The first batch whose last offset is at or above `target`, among the first `size` bytes.
-    pub(crate) fn find(&self, target: Offset, size: u32) -> Result<Option<FoundBatch>, ReadError> {
+    pub(crate) fn find(
+        &self,
+        target: Offset,
+        size: u32,
+        source: Source,
+    ) -> Result<Option<FoundBatch>, ReadError> {
         if size == 0 {
             return Ok(None);
         }
-        let file = self.log.get()?;
-        let hint = self.offset_index.lookup(target)?;
-        let from = self.checked_hint(&*file, hint.position, size, target)?;
-        let mut scan = BatchScan::headers(&*file, from.into(), size.into());
+        let file = self.log.get_via(source)?;
+        let hint = self.offset_index.lookup(target, source)?;
+        let from = self.checked_hint(&*file, hint.position, size, target, source)?;
+        let mut scan = BatchScan::headers(&*file, from.into(), size.into()).reading_via(source);
         loop {
             match scan.next()? {
                 Some(batch) if batch.header.last_offset() >= target => return Ok(Some(batch)),
@@ -173,9 +179,10 @@ impl Segment {
         file: &dyn File,
         position: u32,
         size: u32,
+        source: Source,
     ) -> Result<FoundBatch, ReadError> {
         let mut bytes = [0; HEADER_LEN];
-        let read = read_up_to(file, &mut bytes, position.into())?;
+        let read = read_up_to_via(source, file, &mut bytes, position.into())?;
         BatchHeader::read(&bytes[..read])
             .and_then(|header| plausible(header, position.into(), size.into(), self.base))
             .ok_or_else(|| self.corrupt(position.into(), "no batch where one must be"))
@@ -256,11 +263,12 @@ impl Segment {
         position: u32,
         size: u32,
         target: Offset,
+        source: Source,
     ) -> Result<u32, ReadError> {
         if position == 0 {
             return Ok(0);
         }
-        match self.header_at(file, position, size) {
+        match self.header_at(file, position, size, source) {
             Ok(batch) if batch.header.base_offset() <= target => Ok(position),
             Err(ReadError::Io(error)) => Err(error.into()),
             _ => Ok(0),
@@ -270,7 +278,7 @@ impl Segment {
     fn find_next_offset(&self, size: u32) -> Result<Offset, ReadError> {
         let file = self.log.get()?;
         let hint = self.offset_index.last()?.map_or(0, |entry| entry.position);
-        let from = self.checked_hint(&*file, hint, size, Offset(i64::MAX))?;
+        let from = self.checked_hint(&*file, hint, size, Offset(i64::MAX), Source::Disk)?;
         let mut scan = BatchScan::headers(&*file, from.into(), size.into());
         let mut next = self.base;
         while let Some(batch) = scan.next()? {

@@ -5,9 +5,9 @@
 //! the log again. There is no checksum (nor in Kafka): what an index says is a hint that its reader verifies.
 
 use std::io;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 
-use crate::fs::{File, read_up_to, write_all_at};
+use crate::fs::{File, Source, read_up_to_via, write_all_at};
 use crate::lazy_file::LazyFile;
 
 /// Entries in memory at which the older half is written to the file.
@@ -55,21 +55,21 @@ impl<E: IndexEntry> SparseIndex<E> {
     }
 
     /// Count of entries.
-    pub(crate) fn len(&self) -> io::Result<u32> {
-        Ok(self.read()?.len())
+    pub(crate) fn len(&self, source: Source) -> io::Result<u32> {
+        Ok(self.read(source)?.len())
     }
 
     /// The last entry.
-    pub(crate) fn last(&self) -> io::Result<Option<E>> {
-        Ok(self.read()?.last)
+    pub(crate) fn last(&self, source: Source) -> io::Result<Option<E>> {
+        Ok(self.read(source)?.last)
     }
 
     /// The entry in a slot; `None` behind the last one.
     pub(crate) fn get(&self, slot: u32) -> io::Result<Option<E>> {
-        let state = self.read()?;
+        let state = self.read(Source::Disk)?;
         match slot.checked_sub(state.tail_start) {
             Some(in_tail) => Ok(state.tail.get(in_tail as usize).copied()),
-            None => Ok(read_block::<E>(&*self.file.get()?, slot, slot + 1)?.pop()),
+            None => Ok(read_block::<E>(Source::Disk, &*self.file.get()?, slot, slot + 1)?.pop()),
         }
     }
 
@@ -93,8 +93,9 @@ impl<E: IndexEntry> SparseIndex<E> {
         &self,
         before: impl Fn(&E) -> bool,
         guess: Option<u32>,
+        source: Source,
     ) -> io::Result<Option<(u32, E)>> {
-        let state = self.read()?;
+        let state = self.read(source)?;
         if state.tail_start == 0 || state.tail.first().is_some_and(&before) {
             let count = state.tail.partition_point(before);
             let last = count.checked_sub(1);
@@ -102,23 +103,12 @@ impl<E: IndexEntry> SparseIndex<E> {
         }
         let stored = state.tail_start;
         drop(state);
-        self.search_file(stored, &before, guess)
-    }
-
-    /// The last entry that satisfies `before`, as [`Self::search`]; `None` when only the file could tell.
-    pub(crate) fn search_in_memory(&self, before: impl Fn(&E) -> bool) -> Option<Option<E>> {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        let all_in_memory = state.loaded && state.tail_start == 0;
-        if !all_in_memory && !state.tail.first().is_some_and(&before) {
-            return None;
-        }
-        let count = state.tail.partition_point(before);
-        Some(count.checked_sub(1).map(|last| state.tail[last]))
+        self.search_file(stored, &before, guess, source)
     }
 
     /// Remove all entries from the first one on that does not satisfy `keep`.
     pub(crate) fn truncate(&self, keep: impl Fn(&E) -> bool) -> io::Result<()> {
-        let state = self.read()?;
+        let state = self.read(Source::Disk)?;
         let in_tail = state.tail.partition_point(&keep) as u32;
         let tail_start = state.tail_start;
         drop(state);
@@ -172,13 +162,18 @@ impl<E: IndexEntry> SparseIndex<E> {
 
     /// All entries, in order, straight from file and memory. For checks at recovery.
     pub(crate) fn for_each(&self, mut visit: impl FnMut(E) -> bool) -> io::Result<()> {
-        let state = self.read()?;
+        let state = self.read(Source::Disk)?;
         let file = (state.tail_start > 0)
             .then(|| self.file.get())
             .transpose()?;
         let mut slot = 0;
         while let Some(file) = file.as_ref().filter(|_| slot < state.tail_start) {
-            let block = read_block::<E>(&**file, slot, state.tail_start.min(slot + 16 * BLOCK))?;
+            let block = read_block::<E>(
+                Source::Disk,
+                &**file,
+                slot,
+                state.tail_start.min(slot + 16 * BLOCK),
+            )?;
             if block.is_empty() || !block.iter().all(|entry| visit(*entry)) {
                 return Ok(());
             }
@@ -213,8 +208,9 @@ impl<E: IndexEntry> SparseIndex<E> {
         stored: u32,
         before: impl Fn(&E) -> bool,
         guess: Option<u32>,
+        source: Source,
     ) -> io::Result<Option<(u32, E)>> {
-        let file = self.file.get()?;
+        let file = self.file.get_via(source)?;
         // The answer is in [low, high): slots below low are before, those from high on are not.
         let (mut low, mut high) = (0, stored);
         let mut found = None;
@@ -227,7 +223,7 @@ impl<E: IndexEntry> SparseIndex<E> {
             } else {
                 from.clamp(low, high - BLOCK)
             };
-            let block = read_block::<E>(&*file, from, high.min(from + BLOCK))?;
+            let block = read_block::<E>(source, &*file, from, high.min(from + BLOCK))?;
             if block.is_empty() {
                 break; // The file is shorter than it was: nothing more to learn from it.
             }
@@ -248,7 +244,7 @@ impl<E: IndexEntry> SparseIndex<E> {
         let (mut low, mut high) = (0, stored);
         while low < high {
             let middle = low + (high - low) / 2;
-            match read_block::<E>(&*file, middle, middle + 1)?.first() {
+            match read_block::<E>(Source::Disk, &*file, middle, middle + 1)?.first() {
                 Some(entry) if keep(entry) => low = middle + 1,
                 _ => high = middle,
             }
@@ -260,7 +256,7 @@ impl<E: IndexEntry> SparseIndex<E> {
         let Some(slot) = state.len().checked_sub(1) else {
             return Ok(None);
         };
-        let block = read_block::<E>(&*self.file.get()?, slot, slot + 1)?;
+        let block = read_block::<E>(Source::Disk, &*self.file.get()?, slot, slot + 1)?;
         Ok(block.first().copied())
     }
 
@@ -277,11 +273,20 @@ impl<E: IndexEntry> SparseIndex<E> {
         Ok(())
     }
 
-    fn read(&self) -> io::Result<RwLockReadGuard<'_, State<E>>> {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+    fn read(&self, source: Source) -> io::Result<RwLockReadGuard<'_, State<E>>> {
+        let state = match self.state.try_read() {
+            // Whoever writes may be writing to the file.
+            Err(TryLockError::WouldBlock) => {
+                source.needs_disk()?;
+                self.state.read().unwrap_or_else(PoisonError::into_inner)
+            }
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Ok(state) => state,
+        };
         if state.loaded {
             return Ok(state);
         }
+        source.needs_disk()?;
         drop(state);
         drop(self.write()?);
         Ok(self.state.read().unwrap_or_else(PoisonError::into_inner))
@@ -313,9 +318,14 @@ impl<E> State<E> {
 }
 
 /// Entries of the slots `from` to `to`, fewer when the file ends before.
-fn read_block<E: IndexEntry>(file: &dyn File, from: u32, to: u32) -> io::Result<Vec<E>> {
+fn read_block<E: IndexEntry>(
+    source: Source,
+    file: &dyn File,
+    from: u32,
+    to: u32,
+) -> io::Result<Vec<E>> {
     let mut bytes = vec![0; (to - from) as usize * E::SIZE];
-    let read = read_up_to(file, &mut bytes, u64::from(from) * E::SIZE as u64)?;
+    let read = read_up_to_via(source, file, &mut bytes, u64::from(from) * E::SIZE as u64)?;
     Ok(bytes[..read].chunks_exact(E::SIZE).map(E::decode).collect())
 }
 

@@ -15,6 +15,7 @@ use std::io;
 
 use ottla_protocol::ids::{Offset, Timestamp};
 
+use crate::fs::Source;
 use crate::lazy_file::LazyFile;
 use crate::sparse_index::{IndexEntry, SparseIndex};
 
@@ -48,18 +49,18 @@ impl TimeIndex {
     pub(crate) fn lookup(&self, target: Timestamp) -> io::Result<TimestampOffset> {
         let found = self
             .index
-            .search(|entry| entry.timestamp <= target.0, None)?;
+            .search(|entry| entry.timestamp <= target.0, None, Source::Disk)?;
         Ok(self.absolute(found.map(|(_, entry)| entry)))
     }
 
     /// The last entry. Without one, no timestamp and the base offset.
     pub(crate) fn last(&self) -> io::Result<TimestampOffset> {
-        Ok(self.absolute(self.index.last()?))
+        Ok(self.absolute(self.index.last(Source::Disk)?))
     }
 
     /// Append an entry, unless the timestamp has not grown since the last one.
     pub(crate) fn maybe_append(&self, entry: TimestampOffset) -> io::Result<()> {
-        let last = self.index.last()?;
+        let last = self.index.last(Source::Disk)?;
         let relative = (entry.offset.0 - self.base.0) as i32;
         let grown =
             last.is_none_or(|last| entry.timestamp.0 > last.timestamp && relative >= last.relative);
@@ -75,7 +76,7 @@ impl TimeIndex {
     /// True when no more entries fit a file of `max_bytes`; one slot stays free for the roll.
     pub(crate) fn is_full(&self, max_bytes: u32) -> io::Result<bool> {
         let slots = max_bytes / Self::ENTRY_SIZE as u32;
-        Ok(self.index.len()? >= slots.saturating_sub(1))
+        Ok(self.index.len(Source::Disk)? >= slots.saturating_sub(1))
     }
 
     /// Remove the entries for `offset` and later ones.

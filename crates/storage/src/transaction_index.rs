@@ -12,11 +12,11 @@
 //! | i64 | last stable offset when the marker was written |
 
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, TryLockError};
 
 use ottla_protocol::ids::{Offset, ProducerId};
 
-use crate::fs::{read_up_to, write_all_at};
+use crate::fs::{Source, read_up_to_via, write_all_at};
 use crate::lazy_file::LazyFile;
 
 /// Bytes of an entry.
@@ -55,7 +55,7 @@ impl TransactionIndex {
 
     /// Append an entry, creating the file at the first one.
     pub(crate) fn append(&self, txn: &AbortedTxn) -> io::Result<()> {
-        let at = self.len()?;
+        let at = self.len(Source::Disk)?;
         let file = self.file.get_or_create()?;
         write_all_at(&*file, &[&txn.encode()], at)?;
         self.set_len(at + ENTRY_SIZE as u64);
@@ -69,9 +69,10 @@ impl TransactionIndex {
         from: Offset,
         to: Offset,
         found: &mut Vec<AbortedTxn>,
+        source: Source,
     ) -> io::Result<bool> {
         let mut complete = false;
-        self.for_each(|txn| {
+        self.for_each(source, |txn| {
             if txn.last_offset >= from && txn.first_offset < to {
                 found.push(txn);
             }
@@ -84,13 +85,13 @@ impl TransactionIndex {
     /// Remove the entries whose marker is at `offset` or behind.
     pub(crate) fn truncate(&self, offset: Offset) -> io::Result<()> {
         let mut kept = 0;
-        self.for_each(|txn| {
+        self.for_each(Source::Disk, |txn| {
             let keep = txn.last_offset < offset;
             kept += u64::from(keep);
             keep
         })?;
         let len = kept * ENTRY_SIZE as u64;
-        if len < self.len()? || self.file.len()? > len {
+        if len < self.len(Source::Disk)? || self.file.len()? > len {
             self.file.get_or_create()?.set_len(len)?;
             self.set_len(len);
         }
@@ -98,17 +99,21 @@ impl TransactionIndex {
     }
 
     /// Visit the entries in order until `visit` says no, or one makes no sense.
-    pub(crate) fn for_each(&self, mut visit: impl FnMut(AbortedTxn) -> bool) -> io::Result<()> {
-        let len = self.len()?;
+    pub(crate) fn for_each(
+        &self,
+        source: Source,
+        mut visit: impl FnMut(AbortedTxn) -> bool,
+    ) -> io::Result<()> {
+        let len = self.len(source)?;
         if len == 0 {
             return Ok(());
         }
-        let file = self.file.get()?;
+        let file = self.file.get_via(source)?;
         let mut block = [0; BLOCK * ENTRY_SIZE];
         let mut at = 0;
         while at < len {
             let want = block.len().min((len - at) as usize);
-            let read = read_up_to(&*file, &mut block[..want], at)?;
+            let read = read_up_to_via(source, &*file, &mut block[..want], at)?;
             for bytes in block[..read].chunks_exact(ENTRY_SIZE) {
                 match AbortedTxn::decode(bytes) {
                     Some(txn) if visit(txn) => {}
@@ -129,18 +134,26 @@ impl TransactionIndex {
     }
 
     pub(crate) fn is_empty(&self) -> io::Result<bool> {
-        Ok(self.len()? == 0)
+        Ok(self.len(Source::Disk)? == 0)
     }
 
     pub(crate) fn file(&self) -> &LazyFile {
         &self.file
     }
 
-    fn len(&self) -> io::Result<u64> {
-        let mut len = self.len.lock().unwrap_or_else(PoisonError::into_inner);
+    fn len(&self, source: Source) -> io::Result<u64> {
+        let mut len = match self.len.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                source.needs_disk()?;
+                self.len.lock().unwrap_or_else(PoisonError::into_inner)
+            }
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Ok(len) => len,
+        };
         match *len {
             Some(len) => Ok(len),
             None => {
+                source.needs_disk()?;
                 let found = self.file.len()?;
                 let whole = found - found % ENTRY_SIZE as u64;
                 *len = Some(whole);

@@ -9,7 +9,7 @@ use ottla_protocol::ids::{Offset, Timestamp};
 
 use crate::batch_scan::BatchScan;
 use crate::error::{AppendError, ReadError};
-use crate::fs::{Fs, remove_if_exists};
+use crate::fs::{Fs, Source, remove_if_exists};
 use crate::log::Log;
 use crate::producer_state::ProducerState;
 use crate::recovery::Rebuild;
@@ -148,7 +148,7 @@ impl Log {
         let active = kept
             .last()
             .expect("invariant: the cut is above the first base offset");
-        let first_gone = active.find(to, active.size())?;
+        let first_gone = active.find(to, active.size(), Source::Disk)?;
         let position = first_gone.map_or(active.size(), |batch| batch.position as u32);
         self.reader
             .segments
@@ -255,7 +255,10 @@ fn cut_segment(segment: &Segment, position: u32, end: Offset) -> Result<(), Read
     // The largest timestamp is the last of the time index, or comes behind it.
     let mut max = segment.time_index.last()?;
     let file = segment.log.get()?;
-    let from = segment.offset_index.lookup(max.offset)?.position;
+    let from = segment
+        .offset_index
+        .lookup(max.offset, Source::Disk)?
+        .position;
     let mut scan = BatchScan::headers(&*file, from.into(), position.into());
     while let Some(batch) = scan.next()? {
         if batch.header.max_timestamp() > max.timestamp {

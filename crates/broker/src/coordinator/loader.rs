@@ -11,6 +11,7 @@ use ottla_protocol::record::batch::{BatchHeader, HEADER_LEN};
 use ottla_protocol::record::control::EndTxnMarker;
 use ottla_protocol::record::record::{Record, RecordError, RecordReader};
 use ottla_storage::error::ReadError;
+use ottla_storage::fs::Source;
 use ottla_storage::read::FileRange;
 
 use super::record::{CoordinatorRecord, DecodeError};
@@ -71,7 +72,13 @@ pub fn load<S: Shard>(
     let mut loaded = Loaded::default();
     let mut next = partition.offsets().log_start;
     loop {
-        let slice = partition.read(next, Isolation::ReadUncommitted, READ_BYTES, true)?;
+        let slice = partition.read(
+            next,
+            Isolation::ReadUncommitted,
+            READ_BYTES,
+            true,
+            Source::Disk,
+        )?;
         if slice.len == 0 {
             return Ok(loaded);
         }

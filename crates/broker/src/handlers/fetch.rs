@@ -23,6 +23,7 @@ use ottla_protocol::messages::fetch_response::{
 };
 use ottla_protocol::messages::{ApiKey, FetchRequest, FetchResponse};
 use ottla_storage::error::ReadError;
+use ottla_storage::fs::Source;
 use ottla_storage::read::FileRange;
 use tokio::time::Instant;
 
@@ -287,7 +288,7 @@ impl<'a> Fetch<'a> {
         Ok(PartitionRead { data, records })
     }
 
-    /// Find the batches: here and now when they are fresh, else on a thread that may wait for the disk.
+    /// Find the batches: here and now when memory has what it takes, else on a thread that may wait for the disk.
     async fn read_log(
         &self,
         partition: &Arc<Partition>,
@@ -296,13 +297,15 @@ impl<'a> Fetch<'a> {
         whole_first_batch: bool,
     ) -> Result<(Records, Option<Vec<AbortedTransaction>>), ReadError> {
         let isolation = self.isolation;
-        if partition.reader().is_recent(from) {
-            return look_up(partition, from, isolation, limit, whole_first_batch);
+        let look_up = move |partition: &Partition, source| {
+            look_up(partition, from, isolation, limit, whole_first_batch, source)
+        };
+        match look_up(partition, Source::PageCache) {
+            Err(error) if error.needs_disk() => {}
+            found => return found,
         }
         let partition = Arc::clone(partition);
-        let looking = tokio::task::spawn_blocking(move || {
-            look_up(&partition, from, isolation, limit, whole_first_batch)
-        });
+        let looking = tokio::task::spawn_blocking(move || look_up(&partition, Source::Disk));
         looking
             .await
             .unwrap_or_else(|error| Err(ReadError::Io(std::io::Error::other(error))))
@@ -398,14 +401,15 @@ fn look_up(
     isolation: Isolation,
     limit: u32,
     whole_first_batch: bool,
+    source: Source,
 ) -> Result<(Records, Option<Vec<AbortedTransaction>>), ReadError> {
-    let slice = partition.read(from, isolation, limit, whole_first_batch)?;
+    let slice = partition.read(from, isolation, limit, whole_first_batch, source)?;
     let aborted = match isolation {
         Isolation::ReadUncommitted => None,
         Isolation::ReadCommitted => Some(
             partition
                 .reader()
-                .aborted_transactions(&slice)?
+                .aborted_transactions_via(source, &slice)?
                 .iter()
                 .map(|aborted| {
                     AbortedTransaction::default()

@@ -5,12 +5,11 @@
 //! blocking pool pulls the window in by sending it to `/dev/null`, which copies nothing.
 
 use std::fs::File as StdFile;
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use ottla_storage::fs::File;
-use rustix::io::{Errno, ReadWriteFlags};
 use tokio::sync::Semaphore;
 
 use crate::telemetry::Telemetry;
@@ -55,12 +54,10 @@ impl ColdReads {
         position: u64,
         len: u64,
     ) -> io::Result<bool> {
-        match file.fd() {
-            Some(fd) if !is_resident(fd, position, len)? => {
-                self.pull_in(file, position, len).await.map(|()| true)
-            }
-            _ => Ok(false),
+        if file.fd().is_none() || is_resident(&**file, position, len)? {
+            return Ok(false);
         }
+        self.pull_in(file, position, len).await.map(|()| true)
     }
 
     async fn pull_in(&self, file: &Arc<dyn File>, position: u64, len: u64) -> io::Result<()> {
@@ -76,22 +73,14 @@ impl ColdReads {
     }
 }
 
-fn is_resident(fd: BorrowedFd<'_>, position: u64, len: u64) -> io::Result<bool> {
+fn is_resident(file: &dyn File, position: u64, len: u64) -> io::Result<bool> {
     let last = position + len.saturating_sub(1);
     let mut at = position;
     loop {
-        let mut byte = [0];
-        match rustix::io::preadv2(
-            fd,
-            &mut [IoSliceMut::new(&mut byte)],
-            at,
-            ReadWriteFlags::NOWAIT,
-        ) {
+        match file.read_cached_at(&mut [0], at) {
             Ok(_) => {}
-            Err(Errno::AGAIN) => return Ok(false),
-            // A file system without RWF_NOWAIT cannot be asked.
-            Err(Errno::OPNOTSUPP) => return Ok(true),
-            Err(error) => return Err(error.into()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            Err(error) => return Err(error),
         }
         if at == last {
             return Ok(true);

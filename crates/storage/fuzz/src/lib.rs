@@ -61,7 +61,6 @@ fn exercise(fs: &Arc<dyn Fs>, opening: Opening) {
         if let Ok(slice) = slice {
             let _ = reader.aborted_transactions(&slice);
         }
-        let _ = reader.is_recent(Offset(from));
         let _ = reader.offset_for_timestamp(Timestamp(from), Offset(i64::MAX));
     }
     let _ = reader.max_timestamp_offset(Offset(i64::MAX));

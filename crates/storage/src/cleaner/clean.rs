@@ -17,7 +17,7 @@ use super::output::{Output, remove_leftovers};
 use super::swap::{Old, put_in_place};
 use super::transactions::Transactions;
 use crate::batch_scan::FoundBatch;
-use crate::fs::Fs;
+use crate::fs::{Fs, Source};
 use crate::lazy_file::LogPath;
 use crate::log_config::LogConfig;
 use crate::log_manager::PartitionLog;
@@ -149,7 +149,10 @@ impl Round<'_> {
     fn aborted(&self, from: Offset, below: Offset) -> Result<Vec<AbortedTxn>, CleanError> {
         let mut found = Vec::new();
         for segment in self.set.from(from) {
-            if segment.txn_index.collect(from, below, &mut found)? {
+            if segment
+                .txn_index
+                .collect(from, below, &mut found, Source::Disk)?
+            {
                 break;
             }
         }
@@ -187,7 +190,7 @@ impl Round<'_> {
         transactions: &mut Transactions,
     ) -> Result<bool, CleanError> {
         let from = self.target.first_dirty;
-        let Some(first) = segment.find(from, segment.size())? else {
+        let Some(first) = segment.find(from, segment.size(), Source::Disk)? else {
             return Ok(true);
         };
         let file = segment.log.get()?;

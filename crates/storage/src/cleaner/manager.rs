@@ -12,6 +12,7 @@ use super::cleanable::{Cleanable, LogState, SegmentState, cleanable};
 use super::error::CleanError;
 use crate::checkpoint::{CLEANER_FILE, Offsets};
 use crate::error::ReadError;
+use crate::fs::Source;
 use crate::log_config::LogConfig;
 use crate::log_manager::{LogManager, PartitionLog};
 use crate::segment::Segment;
@@ -276,6 +277,6 @@ fn first_timestamp(segment: &Segment) -> Result<Timestamp, ReadError> {
         return Ok(Timestamp::NONE);
     }
     let file = segment.log.get()?;
-    let first = segment.header_at(&*file, 0, segment.size())?;
+    let first = segment.header_at(&*file, 0, segment.size(), Source::Disk)?;
     Ok(first.header.max_timestamp())
 }

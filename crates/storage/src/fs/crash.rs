@@ -352,6 +352,10 @@ impl File for CrashFile {
         })
     }
 
+    fn read_cached_at(&self, buf: &mut [u8], at: u64) -> io::Result<usize> {
+        self.read_at(buf, at)
+    }
+
     fn write_vectored_at(&self, bufs: &[IoSlice<'_>], at: u64) -> io::Result<usize> {
         self.fs.before_change();
         let bytes: Vec<u8> = bufs.iter().flat_map(|buf| buf.iter().copied()).collect();

@@ -42,6 +42,10 @@ struct Plan {
     released: Condvar,
     /// So many of the next syncs fail.
     failing_syncs: AtomicU64,
+    /// So many of the next reads of what is in memory succeed.
+    cached: AtomicU64,
+    /// Counts what may wait for a disk that only reads.
+    waits: AtomicU64,
 }
 
 impl FaultFs {
@@ -58,6 +62,8 @@ impl FaultFs {
                 held: Mutex::default(),
                 released: Condvar::new(),
                 failing_syncs: AtomicU64::new(0),
+                cached: AtomicU64::new(u64::MAX),
+                waits: AtomicU64::new(0),
             }),
         }
     }
@@ -89,6 +95,16 @@ impl FaultFs {
     /// Whoever opens a file below `dir` waits from now on until [`Self::release`].
     pub fn hold(&self, dir: &Path) {
         *self.plan.held() = Some(dir.to_owned());
+    }
+
+    /// All but the next `count` reads find nothing in memory.
+    pub fn cache(&self, count: u64) {
+        self.plan.cached.store(count, Ordering::SeqCst);
+    }
+
+    /// Calls so far that may have waited for a disk to read from: files opened or looked at, and bytes read.
+    pub fn waits(&self) -> u64 {
+        self.plan.waits.load(Ordering::SeqCst)
     }
 
     /// Nobody waits any more.
@@ -157,6 +173,7 @@ impl Plan {
 
 impl Fs for FaultFs {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
+        self.plan.waits.fetch_add(1, Ordering::SeqCst);
         self.plan.wait_while_held(path);
         if matches!(mode, OpenMode::Create | OpenMode::Truncate) {
             self.plan.check(path)?;
@@ -169,6 +186,7 @@ impl Fs for FaultFs {
     }
 
     fn stat(&self, path: &Path) -> io::Result<Option<Stat>> {
+        self.plan.waits.fetch_add(1, Ordering::SeqCst);
         self.inner.stat(path)
     }
 
@@ -246,7 +264,17 @@ struct FaultFile {
 
 impl File for FaultFile {
     fn read_at(&self, buf: &mut [u8], at: u64) -> io::Result<usize> {
+        self.plan.waits.fetch_add(1, Ordering::SeqCst);
         self.inner.read_at(buf, at)
+    }
+
+    fn read_cached_at(&self, buf: &mut [u8], at: u64) -> io::Result<usize> {
+        let one_less = |count: u64| count.checked_sub(1);
+        let cached = &self.plan.cached;
+        match cached.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less) {
+            Ok(_) => self.inner.read_cached_at(buf, at),
+            Err(_) => Err(io::ErrorKind::WouldBlock.into()),
+        }
     }
 
     fn write_vectored_at(&self, bufs: &[IoSlice<'_>], at: u64) -> io::Result<usize> {
@@ -274,6 +302,7 @@ impl File for FaultFile {
     }
 
     fn len(&self) -> io::Result<u64> {
+        self.plan.waits.fetch_add(1, Ordering::SeqCst);
         self.inner.len()
     }
 

@@ -1,7 +1,7 @@
 //! Real files.
 
 use std::fs;
-use std::io::{self, IoSlice, Read, Seek, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use std::time::UNIX_EPOCH;
 
 use ottla_protocol::ids::Timestamp;
 use rustix::fs::{FallocateFlags, FlockOperation};
+use rustix::io::{Errno, ReadWriteFlags};
 
 use super::{Entry, File, Fs, LockError, LockGuard, OpenMode, Stat, WholeFs};
 
@@ -94,11 +95,11 @@ impl Fs for OsFs {
         let held = |file: &mut fs::File| LockError::Held(read_pid(file));
         // flock keeps out another of us, in this process too; the POSIX lock keeps out the JVM, which knows no other.
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(held(&mut file)),
+            Err(Errno::WOULDBLOCK) => return Err(held(&mut file)),
             result => result.map_err(io::Error::from)?,
         }
         match rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS) => {
+            Err(Errno::AGAIN | Errno::ACCESS) => {
                 return Err(held(&mut file));
             }
             result => result.map_err(io::Error::from)?,
@@ -152,7 +153,7 @@ struct PathError {
 pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
     let inner = error.get_ref().and_then(|e| e.downcast_ref::<PathError>());
     let code = inner.map_or(error, |named| &named.error).raw_os_error();
-    let limits = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+    let limits = [Errno::MFILE, Errno::NFILE];
     limits
         .iter()
         .any(|limit| code == Some(limit.raw_os_error()))
@@ -165,7 +166,6 @@ pub(crate) fn lock_holder(path: &Path) -> io::Result<Option<Option<u32>>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(name(error, path)),
     };
-    use rustix::io::Errno;
     let shared = FlockOperation::NonBlockingLockShared;
     let locked =
         rustix::fs::flock(&file, shared).and_then(|()| rustix::fs::fcntl_lock(&file, shared));
@@ -221,10 +221,22 @@ impl File for OsFile {
         }
     }
 
+    fn read_cached_at(&self, buf: &mut [u8], at: u64) -> io::Result<usize> {
+        loop {
+            let into = &mut [IoSliceMut::new(buf)];
+            match rustix::io::preadv2(&self.0, into, at, ReadWriteFlags::NOWAIT) {
+                Err(Errno::INTR) => {}
+                // This file system cannot tell what it has in memory.
+                Err(Errno::OPNOTSUPP) => return self.read_at(buf, at),
+                result => return Ok(result?),
+            }
+        }
+    }
+
     fn write_vectored_at(&self, bufs: &[IoSlice<'_>], at: u64) -> io::Result<usize> {
         loop {
             match rustix::io::pwritev(&self.0, bufs, at) {
-                Err(rustix::io::Errno::INTR) => {}
+                Err(Errno::INTR) => {}
                 result => return Ok(result?),
             }
         }
@@ -263,9 +275,9 @@ mod tests {
     #[test]
     fn want_of_descriptors_is_told_from_other_errors() {
         let error = |errno: rustix::io::Errno| name(errno.into(), Path::new("f"));
-        assert!(is_out_of_descriptors(&error(rustix::io::Errno::MFILE)));
-        assert!(is_out_of_descriptors(&rustix::io::Errno::NFILE.into()));
-        assert!(!is_out_of_descriptors(&error(rustix::io::Errno::IO)));
+        assert!(is_out_of_descriptors(&error(Errno::MFILE)));
+        assert!(is_out_of_descriptors(&Errno::NFILE.into()));
+        assert!(!is_out_of_descriptors(&error(Errno::IO)));
         assert!(!is_out_of_descriptors(&io::Error::other("x")));
     }
 

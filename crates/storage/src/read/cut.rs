@@ -5,6 +5,7 @@ use ottla_protocol::ids::Offset;
 use super::LogReader;
 use crate::batch_scan::BatchScan;
 use crate::error::ReadError;
+use crate::fs::Source;
 use crate::segment::Segment;
 
 /// The end of a read in one segment.
@@ -18,19 +19,34 @@ pub(super) struct Cut {
     pub(super) whole_segment: bool,
 }
 
-/// The end of a read that begins with the batch at `start`, whose base offset is `base_offset`. `room` is the limit in
-/// bytes, which the first batch may exceed when `whole_first` is set.
+/// What a read asks of one segment.
+pub(super) struct Wanted {
+    /// Offset that it may not reach.
+    pub(super) below: Offset,
+    /// Limit in bytes.
+    pub(super) room: u32,
+    /// The first batch may exceed the limit.
+    pub(super) whole_first: bool,
+    /// What may be asked for the batches' headers.
+    pub(super) source: Source,
+}
+
+/// The end of a read that begins with the batch at `start`, whose base offset is `base_offset`.
 pub(super) fn cut(
     reader: &LogReader,
     segment: &Segment,
     start: u32,
     base_offset: Offset,
-    below: Offset,
-    room: u32,
-    whole_first: bool,
+    wanted: &Wanted,
 ) -> Result<Cut, ReadError> {
+    let &Wanted {
+        below,
+        room,
+        whole_first,
+        source,
+    } = wanted;
     // The active segment's size first: were it read after the limit, it might cover more than the limit allows.
-    let (size, next_offset) = segment.end()?;
+    let (size, next_offset) = segment.end(source)?;
     let limit = start.saturating_add(room);
     if size <= limit && next_offset <= below {
         return Ok(Cut {
@@ -52,6 +68,7 @@ pub(super) fn cut(
         limit,
         below,
         end: next_offset,
+        source,
     };
     let found = if next_offset > below {
         cut_below(reader, segment, start, nothing, &bounds)?
@@ -61,8 +78,8 @@ pub(super) fn cut(
     if found.end > start || !whole_first {
         return Ok(found);
     }
-    let file = segment.log.get()?;
-    let first = segment.header_at(&*file, start, size)?;
+    let file = segment.log.get_via(source)?;
+    let first = segment.header_at(&*file, start, size, source)?;
     if first.header.last_offset() >= below {
         return Ok(nothing);
     }
@@ -85,18 +102,20 @@ struct Bounds {
     below: Offset,
     /// Offset behind the segment's last batch.
     end: Offset,
+    source: Source,
 }
 
 /// The batch boundary at or before the limit, near to it.
 fn cut_limit(segment: &Segment, start: Cut, bounds: &Bounds) -> Result<Cut, ReadError> {
+    let source = bounds.source;
     let room = bounds.limit - start.end;
     let entry = segment
         .offset_index
-        .lookup_position(bounds.limit, bounds.size)?;
+        .lookup_position(bounds.limit, bounds.size, source)?;
     let near_enough = entry.position > start.end && bounds.limit - entry.position <= room / 8;
     if near_enough {
-        let file = segment.log.get()?;
-        match segment.header_at(&*file, entry.position, bounds.size) {
+        let file = segment.log.get_via(source)?;
+        match segment.header_at(&*file, entry.position, bounds.size, source) {
             Ok(batch) if batch.header.base_offset() > start.next_offset => {
                 return Ok(Cut {
                     end: entry.position,
@@ -131,7 +150,7 @@ fn cut_below(
     }
     // The last entry whose batch ends below the bound, unless the limit cuts before it.
     let last_below = Offset(bounds.below.0 - 1);
-    let entry = segment.offset_index.lookup(last_below)?;
+    let entry = segment.offset_index.lookup(last_below, bounds.source)?;
     if entry.position > bounds.limit {
         return cut_limit(segment, nothing, bounds);
     }
@@ -141,9 +160,10 @@ fn cut_below(
 /// Walk the headers from `from` on to the last boundary within the bounds. An index has no checksum: when it was wrong
 /// about `from`, the walk begins at the start.
 fn scan(segment: &Segment, from: u32, start: Cut, bounds: &Bounds) -> Result<Cut, ReadError> {
-    let file = segment.log.get()?;
-    let mut walk =
-        BatchScan::headers(&*file, from.into(), bounds.size.into()).not_below(start.next_offset);
+    let file = segment.log.get_via(bounds.source)?;
+    let mut walk = BatchScan::headers(&*file, from.into(), bounds.size.into())
+        .reading_via(bounds.source)
+        .not_below(start.next_offset);
     let mut cut = start;
     while let Some(batch) = walk.next()? {
         let header = &batch.header;

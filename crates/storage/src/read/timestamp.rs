@@ -10,7 +10,7 @@ use ottla_protocol::record::batch::HEADER_LEN;
 use super::LogReader;
 use crate::batch_scan::{BatchScan, FoundBatch};
 use crate::error::ReadError;
-use crate::fs::{File, read_up_to};
+use crate::fs::{File, Source, read_up_to};
 use crate::segment::Segment;
 use crate::segment_set::SegmentSet;
 
@@ -71,7 +71,7 @@ impl LogReader {
     /// Reads no records.
     pub fn timestamp_at(&self, offset: Offset) -> Result<Option<Timestamp>, ReadError> {
         self.looking_again(|set| {
-            let Some(start) = self.start(set, offset)? else {
+            let Some(start) = self.start(set, offset, Source::Disk)? else {
                 return Ok(None);
             };
             let Some(segment) = start.segments.first() else {
@@ -82,7 +82,9 @@ impl LogReader {
                 return Ok(None);
             }
             let file = segment.log.get()?;
-            let header = segment.header_at(&*file, start.position, size)?.header;
+            let header = segment
+                .header_at(&*file, start.position, size, Source::Disk)?
+                .header;
             Ok(Some(match header.is_log_append_time() {
                 true => header.max_timestamp(),
                 false => header.base_timestamp(),
@@ -116,7 +118,7 @@ fn first_in_segment(
     let size = segment.size();
     // Records later than the entry's timestamp come behind its batch; equal ones may be in it.
     let entry = segment.time_index.lookup(at)?;
-    let Some(first) = segment.find(entry.offset.max(start), size)? else {
+    let Some(first) = segment.find(entry.offset.max(start), size, Source::Disk)? else {
         return Ok(None);
     };
     let file = segment.log.get()?;

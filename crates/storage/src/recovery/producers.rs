@@ -10,7 +10,7 @@ use super::Loading;
 use super::files::Files;
 use crate::batch_scan::BatchScan;
 use crate::error::ReadError;
-use crate::fs::{Fs, remove_if_exists};
+use crate::fs::{Fs, Source, remove_if_exists};
 use crate::log_config::LogConfig;
 use crate::producer_state::{ProducerState, snapshot};
 use crate::segment::Segment;
@@ -154,7 +154,7 @@ impl Rebuild<'_> {
             if count >= RECALL_SEGMENTS && seen >= RECALL_BATCHES {
                 break;
             }
-            let at_end = segment.find(state.end(), segment.size())?;
+            let at_end = segment.find(state.end(), segment.size(), Source::Disk)?;
             let end = at_end.map_or(u64::from(segment.size()), |batch| batch.position);
             // Positions in a segment are 31 bits wide.
             let index = &segment.offset_index;
@@ -191,7 +191,7 @@ fn replay(
     reindex_from: Option<Offset>,
 ) -> Result<u64, ReadError> {
     let size = segment.size();
-    let Some(first) = segment.find(state.end(), size)? else {
+    let Some(first) = segment.find(state.end(), size, Source::Disk)? else {
         return Ok(0);
     };
     let file = segment.log.get()?;

@@ -8,6 +8,7 @@ use ottla_protocol::ids::{LeaderEpoch, Offset};
 use super::{Loading, files};
 use crate::batch_scan::{BatchScan, FoundBatch};
 use crate::error::ReadError;
+use crate::fs::Source;
 use crate::segment::Segment;
 use crate::time_index::TimestampOffset;
 
@@ -19,7 +20,7 @@ impl Loading<'_> {
         }
         match self.segments.last() {
             None => Ok(None),
-            Some(active) => Ok(Some(active.end()?.1)),
+            Some(active) => Ok(Some(active.end(Source::Disk)?.1)),
         }
     }
 
@@ -41,7 +42,7 @@ impl Loading<'_> {
                 return Ok(());
             }
             let whole = self.recover_segment(&segment, recovery_point)?;
-            let (_, end) = segment.end()?;
+            let (_, end) = segment.end(Source::Disk)?;
             if !whole {
                 self.cut_from(index + 1, end)?;
                 return Ok(());
@@ -111,7 +112,7 @@ impl Loading<'_> {
         last_offset: Offset,
     ) -> Result<u64, ReadError> {
         let file = segment.log.get()?;
-        match segment.header_at(&*file, position, segment.size()) {
+        match segment.header_at(&*file, position, segment.size(), Source::Disk) {
             Ok(batch) if batch.header.last_offset() == last_offset => Ok(position.into()),
             Err(ReadError::Io(error)) => Err(error.into()),
             _ => Ok(0),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use ottla_protocol::ids::{Offset, Timestamp};
 use proptest::prelude::*;
 
-use crate::fs::{Fs, OsFs};
+use crate::fs::{Fs, OsFs, Source};
 use crate::lazy_file::{LazyFile, LogPath};
 use crate::offset_index::{OffsetIndex, OffsetPosition};
 use crate::time_index::{TimeIndex, TimestampOffset};
@@ -51,18 +51,32 @@ fn check(index: &OffsetIndex, count: i64, step: usize) {
     for i in (0..count).step_by(step) {
         let before = if i == 0 { start } else { entry(i - 1) };
         let at = entry(i);
-        assert_eq!(index.lookup(at.offset).unwrap(), at, "entry {i}");
-        assert_eq!(index.lookup(at.offset.plus(-1)).unwrap(), before);
-        assert_eq!(index.lookup(at.offset.plus(9)).unwrap(), at);
-        assert_eq!(index.lookup_position(at.position, size).unwrap(), at);
         assert_eq!(
-            index.lookup_position(at.position - 1, size).unwrap(),
+            index.lookup(at.offset, Source::Disk).unwrap(),
+            at,
+            "entry {i}"
+        );
+        assert_eq!(
+            index.lookup(at.offset.plus(-1), Source::Disk).unwrap(),
+            before
+        );
+        assert_eq!(index.lookup(at.offset.plus(9), Source::Disk).unwrap(), at);
+        assert_eq!(
+            index
+                .lookup_position(at.position, size, Source::Disk)
+                .unwrap(),
+            at
+        );
+        assert_eq!(
+            index
+                .lookup_position(at.position - 1, size, Source::Disk)
+                .unwrap(),
             before
         );
     }
     let last = (count > 0).then(|| entry(count - 1));
     assert_eq!(index.last().unwrap(), last);
-    let far = index.lookup(Offset(i64::MAX)).unwrap();
+    let far = index.lookup(Offset(i64::MAX), Source::Disk).unwrap();
     assert_eq!(far, last.unwrap_or(start));
 }
 
@@ -222,8 +236,8 @@ proptest! {
         let index = OffsetIndex::new(Offset(5), file(dir.path(), "i"));
         let time = TimeIndex::new(Offset(5), file(dir.path(), "t"));
         for offset in offsets {
-            index.lookup(Offset(offset.max(0))).unwrap();
-            index.lookup_position(offset as u32, 4000).unwrap();
+            index.lookup(Offset(offset.max(0)), Source::Disk).unwrap();
+            index.lookup_position(offset as u32, 4000, Source::Disk).unwrap();
             time.lookup(Timestamp(offset)).unwrap();
         }
         index.truncate_position(bytes.len() as u32).unwrap();

@@ -481,6 +481,9 @@ impl File for PlantedFile {
     fn read_at(&self, buf: &mut [u8], at: u64) -> io::Result<usize> {
         self.file.read_at(buf, at)
     }
+    fn read_cached_at(&self, buf: &mut [u8], at: u64) -> io::Result<usize> {
+        self.file.read_cached_at(buf, at)
+    }
     fn write_vectored_at(&self, bufs: &[IoSlice<'_>], at: u64) -> io::Result<usize> {
         self.file.write_vectored_at(bufs, at)
     }

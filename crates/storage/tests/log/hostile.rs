@@ -137,7 +137,6 @@ fn any_offset_time_and_epoch_may_be_asked_for() {
             }
             let _ = reader.offset_for_timestamp(Timestamp(number), below);
         }
-        reader.is_recent(offset);
         let _ = reader.max_timestamp_offset(offset);
         reader.epoch_at(offset);
         let epoch = i32::try_from(number).unwrap_or(i32::MIN);

@@ -1,6 +1,8 @@
 //! Tests of the log through its public face, on real files in a temporary directory.
 
 #[cfg(test)]
+mod cached;
+#[cfg(test)]
 mod close;
 #[cfg(test)]
 mod compaction;
@@ -20,8 +22,6 @@ mod inspect;
 mod manager;
 #[cfg(test)]
 mod model;
-#[cfg(test)]
-mod recent;
 #[cfg(test)]
 mod recovery;
 #[cfg(test)]

@@ -5,11 +5,13 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use ottla_protocol::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
-use ottla_protocol::record::{BatchBuilder, EndTxnMarker, ValidBatch};
-use ottla_storage::{AppendError, AppendOrigin, Fs, Log, LogConfig};
+use ottla_protocol::ids::{Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
+use ottla_protocol::record::BatchBuilder;
+use ottla_storage::{Fs, Log, LogConfig};
 
-use crate::support::{Opening, Random, append, batch, bytes, open, read_on, small_config};
+use crate::support::{
+    Opening, Random, append, batch, bytes, end_txn, open, produce, read_on, small_config,
+};
 
 fn copy_dir(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
@@ -270,35 +272,6 @@ fn after_a_clean_stop_and_below_the_recovery_point_nothing_is_scanned() {
         (1, 2)
     );
     assert!(recovered.bytes_scanned < 1500, "{recovered:?}");
-}
-
-fn produce(log: &mut Log, id: i64, sequence: i32, txn: bool) -> Result<Offset, AppendError> {
-    let mut builder =
-        BatchBuilder::new().producer(ProducerId(id), ProducerEpoch(0), Sequence(sequence));
-    if txn {
-        builder = builder.transactional();
-    }
-    builder.append(Timestamp(5), None, Some(&[0; 100]));
-    let batch = builder.build().unwrap();
-    let info = log.append(batch, LeaderEpoch(0), AppendOrigin::Client, Timestamp(5))?;
-    Ok(info.base_offset)
-}
-
-fn end_txn(log: &mut Log, id: i64, committed: bool) {
-    let marker = EndTxnMarker {
-        committed,
-        coordinator_epoch: 1,
-    };
-    let batch: ValidBatch = marker
-        .batch(ProducerId(id), ProducerEpoch(0), Timestamp(6))
-        .unwrap();
-    log.append(
-        batch,
-        LeaderEpoch(0),
-        AppendOrigin::Coordinator,
-        Timestamp(6),
-    )
-    .unwrap();
 }
 
 #[test]

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ottla_protocol::compression::Compression;
-use ottla_protocol::ids::{LeaderEpoch, Offset, Timestamp};
-use ottla_protocol::record::{BatchBuilder, BatchHeader, ValidBatch};
+use ottla_protocol::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
+use ottla_protocol::record::{BatchBuilder, BatchHeader, EndTxnMarker, ValidBatch};
+use ottla_storage::error::AppendError;
 use ottla_storage::{AppendInfo, AppendOrigin};
 use ottla_storage::{Fs, Log, LogConfig, LogReader, LogSlice, OsFs};
 
@@ -74,6 +75,42 @@ pub(crate) fn batch(random: &mut Random, count: usize, size: usize, at: i64) -> 
 pub(crate) fn append(log: &mut Log, batch: ValidBatch) -> AppendInfo {
     log.append(batch, LeaderEpoch(1), AppendOrigin::Client, Timestamp(0))
         .unwrap()
+}
+
+/// Append a batch of one record by an idempotent producer, within a transaction if `txn`; its offset.
+pub(crate) fn produce(
+    log: &mut Log,
+    id: i64,
+    sequence: i32,
+    txn: bool,
+) -> Result<Offset, AppendError> {
+    let mut builder =
+        BatchBuilder::new().producer(ProducerId(id), ProducerEpoch(0), Sequence(sequence));
+    if txn {
+        builder = builder.transactional();
+    }
+    builder.append(Timestamp(5), None, Some(&[0; 100]));
+    let batch = builder.build().unwrap();
+    let info = log.append(batch, LeaderEpoch(0), AppendOrigin::Client, Timestamp(5))?;
+    Ok(info.base_offset)
+}
+
+/// Append the marker that ends a producer's transaction.
+pub(crate) fn end_txn(log: &mut Log, id: i64, committed: bool) {
+    let marker = EndTxnMarker {
+        committed,
+        coordinator_epoch: 1,
+    };
+    let batch: ValidBatch = marker
+        .batch(ProducerId(id), ProducerEpoch(0), Timestamp(6))
+        .unwrap();
+    log.append(
+        batch,
+        LeaderEpoch(0),
+        AppendOrigin::Coordinator,
+        Timestamp(6),
+    )
+    .unwrap();
 }
 
 /// The bytes of a slice.

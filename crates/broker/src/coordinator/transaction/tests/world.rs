@@ -11,6 +11,7 @@ use ottla_protocol::ids::{
     TopicPartition,
 };
 use ottla_protocol::record::{BatchBuilder, BatchHeader, EndTxnMarker, RecordReader};
+use ottla_storage::fs::Source;
 use ottla_storage::fs::crash::CrashFs;
 use ottla_storage::{Disposition, Fs, LogConfig, LogDir, LogManager};
 
@@ -350,7 +351,13 @@ struct Content {
 
 fn batches(partition: &Partition) -> Vec<(BatchHeader, Content)> {
     let start = partition.offsets().log_start;
-    let slice = partition.read(start, Isolation::ReadUncommitted, u32::MAX, true);
+    let slice = partition.read(
+        start,
+        Isolation::ReadUncommitted,
+        u32::MAX,
+        true,
+        Source::Disk,
+    );
     let mut found = Vec::new();
     for range in slice.unwrap().ranges {
         let mut bytes = vec![0; range.len as usize];
