@@ -225,7 +225,8 @@ impl Partition {
                 commit,
                 now,
                 |header, log| match header.is_transactional() {
-                    true => self.check_verified(header, log, guard),
+                    true => (self.check_verified(header, log, guard))
+                        .and_then(|()| self.check_first_sequence(header, log)),
                     false => Ok(()),
                 },
             );

@@ -21,6 +21,7 @@ use ottla_protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
 };
 use ottla_protocol::messages::{ApiKey, ProduceRequest, ProduceResponse, TransactionalId};
+use ottla_protocol::record::batch::MAGIC_V2;
 use ottla_protocol::record::{BatchHeader, InvalidBatch, ValidBatch};
 use ottla_storage::append::AppendInfo;
 use ottla_storage::error::AppendError;
@@ -86,11 +87,17 @@ async fn handle(
 ) -> (ProduceResponse, Flushes) {
     let mut responses = Vec::with_capacity(request.topic_data.len());
     let mut flushes = Flushes::default();
+    let is_nobodys = request.transactional_id.is_none() && has_transactional_records(&request);
     for data in request.topic_data {
         let mut answer = TopicProduceResponse::default()
             .with_name(data.name.clone())
             .with_topic_id(data.topic_id);
-        answer.partition_responses = match find_topic(broker, version, &data) {
+        let topic = match is_nobodys {
+            // Nobody may use an id that was not given.
+            true => Err(ResponseError::TransactionalIdAuthorizationFailed),
+            false => find_topic(broker, version, &data),
+        };
+        answer.partition_responses = match topic {
             Ok(topic) => {
                 let produce = TopicProduce {
                     broker,
@@ -120,6 +127,17 @@ async fn handle(
         ProduceResponse::default().with_responses(responses),
         flushes,
     )
+}
+
+/// Whether a batch says that it is part of a transaction (`RequestUtils.hasTransactionalRecords`).
+fn has_transactional_records(request: &ProduceRequest) -> bool {
+    let mut partitions = request.topic_data.iter().flat_map(|t| &t.partition_data);
+    partitions.any(|partition| {
+        let records = partition.records.as_deref().unwrap_or_default();
+        let whole = BatchHeader::read(records)
+            .filter(|header| header.size().is_some_and(|size| size <= records.len()));
+        whole.is_some_and(|header| header.magic() == MAGIC_V2 && header.is_transactional())
+    })
 }
 
 fn find_topic(
@@ -186,17 +204,27 @@ impl TopicProduce<'_> {
         data: PartitionProduceData,
     ) -> Result<(&Arc<Partition>, Produced), Failure> {
         let partition = self.topic.partition(PartitionIndex(data.index))?;
-        self.check_request()?;
         let now = self.broker.now();
         let records = data.records.unwrap_or_default();
+        let header = BatchHeader::read(&records);
         let rules = partition.rules().batch_rules(self.version, now);
-        let batch = ValidBatch::check(records, &rules)
-            .map_err(|invalid| Failure::of_batch(&invalid, partition))?;
-        let (records, bytes) = (batch.header().records_count(), batch.size());
-        let leave = match batch.header().is_transactional() {
-            true => Some(self.leave(partition, batch.header()).await?),
-            false => None,
+        // The faults of a batch are told in Kafka's order: its frame, its transaction, the request it came in, its content.
+        let checked = ValidBatch::check(records, &rules).map_err(|invalid| {
+            (
+                invalid.is_of_frame(),
+                Failure::of_batch(&invalid, partition),
+            )
+        });
+        if let Err((true, failure)) = checked {
+            return Err(failure);
+        }
+        let leave = match header.filter(BatchHeader::is_transactional) {
+            Some(header) => Some(self.leave(partition, &header).await?),
+            None => None,
         };
+        self.check_request()?;
+        let batch = checked.map_err(|(_, failure)| failure)?;
+        let (records, bytes) = (batch.header().records_count(), batch.size());
         let guard = leave.as_ref().and_then(Leave::guard);
         let produced = partition
             .produce(batch, guard, self.acks == ACKS_ALL, now)
@@ -216,7 +244,6 @@ impl TopicProduce<'_> {
         partition: &'p Partition,
         header: &BatchHeader,
     ) -> Result<Leave<'p>, Failure> {
-        // Nobody may use an id that was not given.
         let transactional_id = self
             .transactional_id
             .ok_or(ResponseError::TransactionalIdAuthorizationFailed)?;

@@ -86,7 +86,8 @@ pub async fn leave<'a>(
         producer: producer.id,
         guard: None,
     };
-    match partition.begin_verification(producer.id, producer.epoch) {
+    let bumps_epoch = joining == Joining::Implicit;
+    match partition.begin_verification(producer.id, producer.epoch, bumps_epoch) {
         Verification::Open => return Ok(leave),
         Verification::Needed(guard) => leave.guard = Some(guard),
     }

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::sync::{MutexGuard, PoisonError};
 
-use ottla_protocol::ids::{ProducerEpoch, ProducerId, Timestamp};
+use ottla_protocol::ids::{ProducerEpoch, ProducerId, Sequence, Timestamp};
 use ottla_protocol::record::{BatchHeader, ValidBatch};
 use ottla_storage::Log;
 use ottla_storage::append::{AppendInfo, AppendOrigin};
@@ -33,9 +33,16 @@ pub enum Verification {
 impl Partition {
     /// What a transactional batch of this producer needs before it may be appended. A guard that is given has to be
     /// handed back by [`Self::end_verification`].
-    pub fn begin_verification(&self, id: ProducerId, epoch: ProducerEpoch) -> Verification {
+    /// `bumps_epoch`: each of its transactions has an epoch of its own (transaction version 2).
+    pub fn begin_verification(
+        &self,
+        id: ProducerId,
+        epoch: ProducerEpoch,
+        bumps_epoch: bool,
+    ) -> Verification {
         let log = self.log.lock();
-        self.verifications().begin(log.producers(), id, epoch)
+        let mut verifications = self.verifications();
+        verifications.begin(log.producers(), id, epoch, bumps_epoch)
     }
 
     /// The request that drew the guard is over.
@@ -90,6 +97,28 @@ impl Partition {
         }
     }
 
+    /// Whether the sequence of a producer's transactional batch is one to begin with: who has an epoch for every transaction
+    /// begins each at 0, so that what comes first with another sequence has lost its predecessors
+    /// (`ProducerAppendInfo.checkSequence`). To be called under the log's lock.
+    pub(super) fn check_first_sequence(
+        &self,
+        header: &BatchHeader,
+        log: &Log,
+    ) -> Result<(), AppendError> {
+        let id = header.producer_id();
+        let begins = (log.producers().get(id))
+            .is_none_or(|entry| entry.batches.is_empty() && entry.epoch <= header.producer_epoch());
+        let found = header.base_sequence();
+        if begins && found != Sequence(0) && self.verifications().bumps_epoch(id) {
+            return Err(AppendError::OutOfOrderSequence {
+                producer_id: id,
+                found,
+                last: Sequence::NONE,
+            });
+        }
+        Ok(())
+    }
+
     pub(super) fn withdraw_verification(&self, id: ProducerId) {
         self.verifications().withdraw(id);
     }
@@ -113,6 +142,8 @@ struct Drawn {
     guard: VerificationGuard,
     /// Requests that hold it.
     holders: usize,
+    /// Its producer has an epoch for every transaction.
+    bumps_epoch: bool,
 }
 
 impl Verifications {
@@ -122,6 +153,7 @@ impl Verifications {
         producers: &ProducerState,
         id: ProducerId,
         epoch: ProducerEpoch,
+        bumps_epoch: bool,
     ) -> Verification {
         if is_open(producers, id, epoch) {
             return Verification::Open;
@@ -132,6 +164,7 @@ impl Verifications {
             Drawn {
                 guard: VerificationGuard(*next),
                 holders: 0,
+                bumps_epoch,
             }
         });
         drawn.holders += 1;
@@ -162,6 +195,11 @@ impl Verifications {
         let id = header.producer_id();
         is_open(producers, id, header.producer_epoch())
             || guard.is_some() && self.drawn.get(&id).map(|drawn| drawn.guard) == guard
+    }
+
+    /// Whether a guard is out for a producer that has an epoch for every transaction.
+    pub(super) fn bumps_epoch(&self, id: ProducerId) -> bool {
+        self.drawn.get(&id).is_some_and(|drawn| drawn.bumps_epoch)
     }
 
     /// A marker of the producer has been appended.

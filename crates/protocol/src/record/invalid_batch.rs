@@ -114,6 +114,19 @@ impl InvalidBatch {
         }
     }
 
+    /// Whether this is found before anyone looks into the batch (`ProduceRequest.validateRecords`, and what it throws at).
+    pub fn is_of_frame(&self) -> bool {
+        matches!(
+            self,
+            Self::NoBatch
+                | Self::NotOneBatch(_)
+                | Self::Length(_)
+                | Self::Magic(_)
+                | Self::UnknownMagic(_)
+                | Self::Compression { .. }
+        )
+    }
+
     /// What is wrong, for people.
     pub fn message(&self) -> String {
         self.to_string()

@@ -108,7 +108,10 @@ fn commit(task: &mut ShardTask<GroupShard>, guard: Option<VerificationGuard>) ->
 }
 
 fn guard(task: &ShardTask<GroupShard>) -> VerificationGuard {
-    match task.partition.begin_verification(PRODUCER.0, PRODUCER.1) {
+    match task
+        .partition
+        .begin_verification(PRODUCER.0, PRODUCER.1, false)
+    {
         Verification::Needed(guard) => guard,
         Verification::Open => panic!("the transaction is open"),
     }

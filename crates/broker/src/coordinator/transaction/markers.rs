@@ -109,9 +109,13 @@ impl MarkerWriter {
         let topic = self.partitions.topic(topic);
         let topic = topic.ok_or(ResponseError::UnknownTopicOrPartition)?;
         let partition = topic.partition(PartitionIndex(index))?;
-        if id.0 < 0 || epoch.0 < 0 {
+        if id.0 < 0 || epoch == ProducerEpoch::NONE {
             // Nobody's marker ends nothing; Apache Kafka fails to build it (`MemoryRecordsBuilder`).
             return Err(ResponseError::UnknownServerError);
+        }
+        if epoch < ProducerEpoch::NONE {
+            // Every producer has a later one (`ProducerAppendInfo.checkProducerEpoch`).
+            return Err(ResponseError::InvalidProducerEpoch);
         }
         if &*topic.name == OFFSETS_TOPIC {
             let producer = TransactionalProducer {

@@ -17,7 +17,28 @@ fn producer(id: i64, epoch: i16) -> Producer {
 }
 
 fn begin(world: &World, producer: &Producer) -> Verification {
-    world.partitions[0].begin_verification(producer.id, producer.epoch)
+    world.partitions[0].begin_verification(producer.id, producer.epoch, false)
+}
+
+/// What a Produce request with a batch of this sequence is told, of a producer whose epoch each transaction bumps or not.
+fn produced(world: &World, producer: &Producer, sequence: i32, bumps_epoch: bool) -> String {
+    let log = &world.partitions[0];
+    let guard = match log.begin_verification(producer.id, producer.epoch, bumps_epoch) {
+        Verification::Needed(guard) => Some(guard),
+        Verification::Open => None,
+    };
+    let now = world.now.wall;
+    let batch = batch(producer, sequence, "v", now);
+    let outcome = match log.produce(batch, guard, false, now) {
+        Ok(_) => "appended".to_owned(),
+        Err(AppendError::OutOfOrderSequence { .. }) => "out of order".to_owned(),
+        Err(AppendError::InvalidProducerEpoch { .. }) => "epoch".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    if let Some(guard) = guard {
+        log.end_verification(producer.id, guard);
+    }
+    outcome
 }
 
 fn guard(world: &World, producer: &Producer) -> VerificationGuard {
@@ -93,6 +114,23 @@ fn a_marker_withdraws_the_guards_that_are_out() {
     assert!(!is_appended(&world, &one, 1, Some(next)));
     assert!(!is_appended(&world, &one, 1, None));
     assert!(!world.is_hanging(0));
+}
+
+/// A batch that comes first with another sequence has overtaken those before it.
+#[test]
+fn a_producer_with_an_epoch_for_each_transaction_begins_at_sequence_0() {
+    let world = World::new(2, 1);
+    let one = producer(1, 0);
+    assert_eq!(produced(&world, &one, 1, true), "out of order");
+    assert_eq!(produced(&world, &one, 0, true), "appended");
+    assert_eq!(produced(&world, &one, 1, true), "appended");
+    let next = producer(1, 1);
+    end(&world, &next);
+    assert_eq!(produced(&world, &next, 2, true), "out of order");
+    assert_eq!(produced(&world, &one, 2, true), "epoch");
+    assert_eq!(produced(&world, &next, 0, true), "appended");
+    // Who keeps the epoch goes on where the last transaction ended, which may all have been deleted.
+    assert_eq!(produced(&world, &producer(2, 0), 7, false), "appended");
 }
 
 #[test]

@@ -162,7 +162,8 @@ impl Simulation {
         partition: usize,
     ) -> Result<Option<VerificationGuard>, Error> {
         let log = &self.world.partitions[partition];
-        let Verification::Needed(guard) = log.begin_verification(producer.id, producer.epoch)
+        let Verification::Needed(guard) =
+            log.begin_verification(producer.id, producer.epoch, self.v2)
         else {
             return Ok(None);
         };
