@@ -36,7 +36,10 @@ pub(crate) fn judge(
     }
     let Some(entry) = entry else {
         // Its records may all have been deleted, so the first sequence seen may be any.
-        return Ok(Verdict::Append);
+        let unknown = ProducerEntry::unknown();
+        return marker
+            .map_or(Ok(()), |marker| check_coordinator(id, &unknown, marker))
+            .map(|()| Verdict::Append);
     };
     check_epoch(id, entry, header.producer_epoch())?;
     if header.is_control() {

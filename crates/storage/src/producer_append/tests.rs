@@ -237,6 +237,12 @@ fn markers_of_old_coordinators_and_epochs_are_refused() {
         judged(4, 9),
         Err(AppendError::InvalidProducerEpoch { .. })
     ));
+    // A producer that nothing is known of has had no coordinator, whose epoch is -1.
+    for (coordinator_epoch, is_taken) in [(-2, false), (-1, true), (0, true)] {
+        let (header, end) = marker_of(ProducerId(8), 2, 0, true, coordinator_epoch);
+        let judged = judge(&state, &header, Some(&end), AppendOrigin::Coordinator);
+        assert_eq!(judged.is_ok(), is_taken, "{coordinator_epoch}");
+    }
     let (header, _) = marker(2, 5, true, 9);
     let unknown = judge(&state, &header, None, AppendOrigin::Coordinator);
     assert!(matches!(unknown, Err(AppendError::ControlBatch(ID))));
