@@ -61,7 +61,8 @@ impl LogReader {
         Ok(None)
     }
 
-    /// The record with the largest timestamp, the first of them when there are several, among those below `below`.
+    /// The record with the largest timestamp, the first of them when there are several, among those below `below`. As in
+    /// Kafka a segment counts as a whole, also where the log by now starts inside it.
     pub fn max_timestamp_offset(&self, below: Offset) -> Result<Option<TimestampMatch>, ReadError> {
         self.looking_again(|set| self.latest(set, below))
     }
@@ -93,9 +94,8 @@ impl LogReader {
     }
 
     fn latest(&self, set: &SegmentSet, below: Offset) -> Result<Option<TimestampMatch>, ReadError> {
-        let start = self.log_start_offset();
         let mut latest: Option<(&Arc<Segment>, Timestamp)> = None;
-        for segment in set.from(start) {
+        for segment in set.from(self.log_start_offset()) {
             let max = segment.max_timestamp()?.timestamp;
             if max > latest.map_or(Timestamp::NONE, |(_, max)| max) {
                 latest = Some((segment, max));
@@ -104,7 +104,7 @@ impl LogReader {
         let Some((segment, max)) = latest else {
             return Ok(None);
         };
-        let found = first_in_segment(segment, max, start)?;
+        let found = first_in_segment(segment, max, segment.base())?;
         Ok(found.filter(|found| found.offset < below))
     }
 }
