@@ -50,6 +50,9 @@ pub enum GuardError {
     /// A length or a count is negative, but not -1, or is not a varint.
     #[error("the length of {0} is not valid")]
     Length(&'static str),
+    /// A field is null in a version where it must not be.
+    #[error("{0} is null")]
+    Null(&'static str),
     /// A count is larger than what is left of the message.
     #[error("{count} elements of {field} cannot stand in the {left} bytes that are left")]
     Count {
@@ -135,6 +138,11 @@ impl<'a> Walk<'a> {
     }
 
     fn field(&mut self, field: &'static Field) -> Result<(), GuardError> {
+        // Null is the length 0 or -1; no other length that is negative passes either.
+        let null = if self.flexible { 0 } else { 0xff };
+        if self.version < field.nullable_since && self.left.first() == Some(&null) {
+            return Err(GuardError::Null(field.name));
+        }
         match &field.kind {
             Kind::Fixed(len) => self.skip(*len, field.name),
             Kind::Text => self.text(field.name),

@@ -32,6 +32,8 @@ pub(super) struct Field {
     pub(super) kind: Kind,
     pub(super) since: i16,
     pub(super) until: i16,
+    /// First version that lets it be null, where the decoder lets it be null in all.
+    pub(super) nullable_since: i16,
     /// Stands among the tagged fields under this tag.
     pub(super) tag: Option<u32>,
 }
@@ -91,6 +93,7 @@ impl Field {
             kind,
             since: 0,
             until: i16::MAX,
+            nullable_since: 0,
             tag: None,
         }
     }
@@ -104,6 +107,12 @@ impl Field {
     /// Up to this version.
     pub(super) const fn until(mut self, version: i16) -> Self {
         self.until = version;
+        self
+    }
+
+    /// From this version on it may be null.
+    pub(super) const fn nullable_since(mut self, version: i16) -> Self {
+        self.nullable_since = version;
         self
     }
 

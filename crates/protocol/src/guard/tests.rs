@@ -223,6 +223,37 @@ fn a_count_that_does_not_fit_is_named() {
 }
 
 #[test]
+fn null_passes_only_in_versions_that_know_it() {
+    // Metadata: no topics at all, then one topic without a name.
+    let null_topics = |version| match version {
+        9.. => vec![0],
+        _ => vec![0xff; 4],
+    };
+    let null_name = |version| match version {
+        10.. => [&[2][..], &[0; 16], &[0, 0]].concat(),
+        9.. => vec![2, 0, 0],
+        _ => vec![0, 0, 0, 1, 0xff, 0xff],
+    };
+    // Flags of all kinds, and no tagged fields.
+    let checked = |version, mut body: Vec<u8>| {
+        body.extend([0; 4]);
+        check(3, version, &body)
+    };
+    for version in 0..=13 {
+        let expected = match version {
+            0 => Err(GuardError::Null("topics")),
+            _ => Ok(()),
+        };
+        assert_eq!(checked(version, null_topics(version)), expected);
+        let expected = match version {
+            ..10 => Err(GuardError::Null("name")),
+            _ => Ok(()),
+        };
+        assert_eq!(checked(version, null_name(version)), expected);
+    }
+}
+
+#[test]
 fn small_elements_that_become_large_are_bounded() {
     // 18 bytes of Metadata 1 become more than a hundred in memory: fine for thousands of topics, not for millions.
     let metadata = |count: i32| {

@@ -148,7 +148,8 @@ pub(super) static OFFSET_FETCH: Shape = shape::<OffsetFetchRequest>(
                 fixeds("partition_indexes", 4).until(7),
             ],
         )
-        .until(7),
+        .until(7)
+        .nullable_since(2),
         array::<OffsetFetchRequestGroup>(
             "groups",
             &[

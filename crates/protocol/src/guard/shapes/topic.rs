@@ -34,7 +34,14 @@ use crate::guard::shape::{Shape, array, fixed, fixeds, optional, shape, text, te
 pub(super) static METADATA: Shape = shape::<MetadataRequest>(
     9,
     &[
-        array::<MetadataRequestTopic>("topics", &[fixed("topic_id", 16).since(10), text("name")]),
+        array::<MetadataRequestTopic>(
+            "topics",
+            &[
+                fixed("topic_id", 16).since(10),
+                text("name").nullable_since(10),
+            ],
+        )
+        .nullable_since(1),
         fixed("allow_auto_topic_creation", 1).since(4),
         fixed("include_cluster_authorized_operations", 1)
             .since(8)
