@@ -53,6 +53,8 @@ pub(crate) fn answer(
 ) -> DescribeConfigsResponse {
     let image = metadata.image();
     let mut room = AnswerRoom::default();
+    // A kind that does not exist spoils the whole request (`ConfigHelper.handleDescribeConfigsRequest`).
+    let all_known = (request.resources.iter()).all(|resource| is_kind(resource.resource_type));
     let results = request.resources.iter().map(|resource| {
         let query = Query {
             metadata,
@@ -64,7 +66,11 @@ pub(crate) fn answer(
             .with_resource_type(resource.resource_type)
             .with_resource_name(resource.resource_name.clone());
         let described = room.put(DescribeConfigsResult::VERSIONS.max, || {
-            match query.configs() {
+            let configs = match all_known {
+                true => query.configs(),
+                false => invalid(error_text(ResponseError::InvalidRequest)),
+            };
+            match configs {
                 Ok(configs) => result
                     .clone()
                     .with_configs(configs)
@@ -82,6 +88,18 @@ pub(crate) fn answer(
         })
     });
     DescribeConfigsResponse::default().with_results(results.collect())
+}
+
+/// Whether there are resources of this type.
+fn is_kind(resource_type: i8) -> bool {
+    matches!(
+        ConfigResourceType(resource_type),
+        ConfigResourceType::TOPIC
+            | ConfigResourceType::BROKER
+            | ConfigResourceType::BROKER_LOGGER
+            | ConfigResourceType::CLIENT_METRICS
+            | ConfigResourceType::GROUP
+    )
 }
 
 /// What is asked of one resource.

@@ -128,6 +128,8 @@ struct Records {
 struct PartitionRead {
     data: PartitionData,
     records: Records,
+    /// There is no such partition, or no such topic.
+    is_missing: bool,
 }
 
 /// What all of them give.
@@ -274,10 +276,7 @@ impl<'a> Fetch<'a> {
             .with_log_start_offset(offsets.log_start.0);
         if let Some(diverging) = diverging_epoch(partition, query)? {
             data.diverging_epoch = diverging;
-            return Ok(PartitionRead {
-                data,
-                records: Records::default(),
-            });
+            return Ok(PartitionRead::new(data, Records::default()));
         }
         let limit = room.min(u32::try_from(query.partition_max_bytes).unwrap_or(0));
         let records = self
@@ -285,7 +284,7 @@ impl<'a> Fetch<'a> {
             .await;
         let (records, aborted) = records.map_err(|error| error_code::of_read(&error))?;
         data.aborted_transactions = aborted;
-        Ok(PartitionRead { data, records })
+        Ok(PartitionRead::new(data, records))
     }
 
     /// Find the batches: here and now when memory has what it takes, else on a thread that may wait for the disk.
@@ -323,35 +322,75 @@ impl<'a> Fetch<'a> {
         partition.check_epoch(LeaderEpoch(query.current_leader_epoch.max(-1)))
     }
 
+    /// The partitions in the order of the request, those that do not exist last. Neighbours of one topic share its entry, so
+    /// that a topic can have two (`KafkaApis.handleFetchRequest`, `FetchResponse.toMessage`).
     fn respond(&self, read: Read) -> Fetched {
+        let mut response = ResponseBuilder::with_capacity(self.topics.len(), read.partitions.len());
+        let mut missing = Vec::new();
         let mut partitions = read.partitions.into_iter();
-        let mut all_records = Vec::with_capacity(partitions.len());
-        let mut responses = Vec::with_capacity(self.topics.len());
         for (wanted, found) in &self.topics {
             let mut bytes = 0;
             let mut failures = 0;
-            let mut topic = FetchableTopicResponse::default()
-                .with_topic(wanted.topic.clone())
-                .with_topic_id(wanted.topic_id);
-            topic.partitions.reserve_exact(wanted.partitions.len());
-            for PartitionRead { data, records } in partitions.by_ref().take(wanted.partitions.len())
-            {
-                bytes += u64::from(records.len);
-                failures += u64::from(data.error_code != 0);
-                topic.partitions.push(data);
-                all_records.push(records);
+            for read in partitions.by_ref().take(wanted.partitions.len()) {
+                bytes += u64::from(read.records.len);
+                failures += u64::from(read.data.error_code != 0);
+                match read.is_missing {
+                    true => missing.push((*wanted, read)),
+                    false => response.push(wanted, read),
+                }
             }
             if let Some(found) = found {
                 found.counters.fetched(bytes, failures);
             }
-            // As `FetchResponse.of`, which answers by partition.
-            if !topic.partitions.is_empty() {
-                responses.push(topic);
-            }
+        }
+        for (wanted, read) in missing {
+            response.push(wanted, read);
         }
         Fetched {
-            response: FetchResponse::default().with_responses(responses),
-            records: all_records,
+            response: FetchResponse::default().with_responses(response.topics),
+            records: response.records,
+        }
+    }
+}
+
+/// A response that grows by partitions.
+struct ResponseBuilder {
+    topics: Vec<FetchableTopicResponse>,
+    records: Vec<Records>,
+}
+
+impl ResponseBuilder {
+    fn with_capacity(topics: usize, partitions: usize) -> Self {
+        Self {
+            topics: Vec::with_capacity(topics),
+            records: Vec::with_capacity(partitions),
+        }
+    }
+
+    fn push(&mut self, wanted: &FetchTopic, read: PartitionRead) {
+        let is_same = |last: &FetchableTopicResponse| {
+            last.topic == wanted.topic && last.topic_id == wanted.topic_id
+        };
+        if !self.topics.last().is_some_and(is_same) {
+            let mut topic = FetchableTopicResponse::default()
+                .with_topic(wanted.topic.clone())
+                .with_topic_id(wanted.topic_id);
+            topic.partitions.reserve_exact(wanted.partitions.len());
+            self.topics.push(topic);
+        }
+        if let Some(topic) = self.topics.last_mut() {
+            topic.partitions.push(read.data);
+            self.records.push(read.records);
+        }
+    }
+}
+
+impl PartitionRead {
+    fn new(data: PartitionData, records: Records) -> Self {
+        Self {
+            data,
+            records,
+            is_missing: false,
         }
     }
 }
@@ -363,16 +402,22 @@ impl Read {
 }
 
 fn refuse(index: i32, error: ResponseError) -> PartitionRead {
+    let is_missing = matches!(
+        error,
+        ResponseError::UnknownTopicId | ResponseError::UnknownTopicOrPartition
+    );
+    // Nobody has read what is missing: then the list is empty, and otherwise null (`FetchResponse.partitionResponse`).
+    let aborted = is_missing.then(Vec::new);
     let data = PartitionData::default()
         .with_partition_index(index)
         .with_error_code(error.code())
         .with_high_watermark(-1)
         .with_last_stable_offset(-1)
         .with_log_start_offset(-1)
-        .with_aborted_transactions(None);
+        .with_aborted_transactions(aborted);
     PartitionRead {
-        data,
-        records: Records::default(),
+        is_missing,
+        ..PartitionRead::new(data, Records::default())
     }
 }
 

@@ -87,7 +87,8 @@ fn without_unknown(
             }
             known
         });
-        if !unknown.is_empty() {
+        // A topic that does not exist is answered even where none of its partitions is named.
+        if topic.is_none() || !unknown.is_empty() {
             answers.push(
                 OffsetDeleteResponseTopic::default()
                     .with_name(wanted.name.clone())

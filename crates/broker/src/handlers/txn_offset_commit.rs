@@ -65,6 +65,9 @@ async fn commit(
     version: i16,
     request: &TxnOffsetCommitRequest,
 ) -> Result<TxnOffsetCommitResponse, ResponseError> {
+    if request.group_id.is_empty() {
+        return Err(ResponseError::InvalidGroupId);
+    }
     if request.transactional_id.is_empty() {
         return Err(ResponseError::InvalidRequest);
     }

@@ -52,9 +52,9 @@ impl Controller<'_> {
         }
     }
 
-    /// Find the name to each id and the id to each name.
-    fn resolve(&self, named: &mut [Named]) {
-        let mut given_ids: HashMap<TopicId, bool> = HashMap::new();
+    /// Find the name to each id and the id to each name. Of a topic that is named both ways only the name is answered.
+    fn resolve(&self, named: &mut Vec<Named>) {
+        let mut given_ids = HashSet::new();
         for topic in named
             .iter_mut()
             .filter(|topic| topic.name.is_none() && topic.id != TopicId::ZERO)
@@ -65,7 +65,7 @@ impl Controller<'_> {
                     None => topic.error = Some(ApiError::general(ResponseError::UnknownTopicId)),
                 }
             }
-            given_ids.insert(topic.id, false);
+            given_ids.insert(topic.id);
         }
         let mut twice = HashSet::new();
         for topic in named
@@ -82,7 +82,7 @@ impl Controller<'_> {
                 }
                 Some(id) => {
                     topic.id = id;
-                    if given_ids.contains_key(&id) {
+                    if given_ids.contains(&id) {
                         twice.insert(id);
                         let message =
                             "The provided topic name maps to an ID that was already supplied.";
@@ -91,18 +91,12 @@ impl Controller<'_> {
                 }
             }
         }
-        // The entry that gave the id is not deleted either; its answer is the one of the name.
-        let message = "The provided topic name maps to an ID that was already supplied.";
-        for topic in named
-            .iter_mut()
-            .filter(|topic| topic.error.is_none() && twice.contains(&topic.id))
-        {
-            topic.error = Some(ApiError::new(ResponseError::InvalidRequest, message));
-        }
+        named.retain(|topic| topic.error.is_some() || !twice.contains(&topic.id));
     }
 }
 
-/// The topics of a request: `topic_names` up to version 5, `topics` from 6 on. What is named twice is listed once.
+/// The topics of a request: `topic_names` up to version 5, `topics` from 6 on. What is named twice is listed once, unless it
+/// names nothing to begin with.
 fn named_topics(request: &DeleteTopicsRequest) -> Vec<Named> {
     let by_list = request
         .topic_names
@@ -118,7 +112,7 @@ fn named_topics(request: &DeleteTopicsRequest) -> Vec<Named> {
         .for_each(|key| *times.entry(key.clone()).or_default() += 1);
     let mut seen = HashSet::new();
     all.into_iter()
-        .filter(|key| seen.insert(key.clone()))
+        .filter(|key| key.0.is_some() != (key.1 == TopicId::ZERO) || seen.insert(key.clone()))
         .map(|key| {
             let invalid = |message| Some(ApiError::new(ResponseError::InvalidRequest, message));
             let twice = times.get(&key).is_some_and(|times| *times > 1);

@@ -14,6 +14,10 @@ impl Controller<'_> {
     /// Decide an ElectLeaders request. When it names no partitions, those that need no election are left out of the
     /// answer.
     pub fn elect_leaders(&self, request: &ElectLeadersRequest) -> Decision<ElectLeadersResponse> {
+        if (request.topic_partitions.as_ref()).is_some_and(|asked| asked.is_empty()) {
+            // There is nothing to do, whatever the election type.
+            return Decision::answer(ElectLeadersResponse::default());
+        }
         let election = match request.election_type {
             0 => Election::Preferred,
             1 => Election::Unclean,

@@ -77,4 +77,8 @@ fn an_unknown_kind_of_election_is_refused() {
         (decision.records.len(), decision.response.error_code),
         (0, 42)
     );
+    // Where there is nothing to elect, nobody asks how.
+    let request = request.with_topic_partitions(Some(Vec::new()));
+    let decision = cluster.decide(|controller| controller.elect_leaders(&request));
+    assert_eq!(decision.response.error_code, 0);
 }
