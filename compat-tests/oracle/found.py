@@ -84,6 +84,117 @@ def transaction_of_no_name(play):
         {'records': play.batch(stamp=play.stamp('x1', 't0', 0), transactional=True)}]}]})
 
 
+def partitions_that_are_missing(play):
+    """They come last, also where others of their topic were found: neighbours of one topic share its entry."""
+    play.call(schema.CREATE_TOPICS, 5, {'topics': [{'name': play.name('t0'), 'num_partitions': 1, 'replication_factor': 1}, {
+        'name': play.name('t1'), 'num_partitions': 3, 'replication_factor': 1}], 'timeout_ms': 10000})
+    for version in (9, 13):
+        topics = [{'topic': play.name(name), 'topic_id': play.topic_id(name), 'partitions': [{'partition': index} for index in indexes]}
+                  for name, indexes in (('t0', (1, 0)), ('t1', (0, 9)))]
+        play.call(schema.FETCH, version, {'replica_id': -1, 'max_wait_ms': 0, 'session_epoch': -1, 'topics': topics})
+
+
+def transactional_batch_of_nobody(play):
+    """Who gives no transactional id may not write in a transaction: that comes first, and holds for the whole request."""
+    play.call(schema.CREATE_TOPICS, 5, {'topics': [{'name': play.name('t0'), 'num_partitions': 1, 'replication_factor': 1}], 'timeout_ms': 10000})
+    within = {'partitions': [{'records': play.batch(stamp=(5, 0, 0), transactional=True)}]}
+    play.call(schema.PRODUCE, 9, {'acks': -1, 'timeout_ms': 10000, 'topics': [{'name': play.name('unknown'), **within}, {
+        'name': play.name('t0'), 'partitions': [{'records': play.batch()}]}]})
+
+
+def faults_of_a_batch_in_order(play):
+    """The frame of a batch, its transaction, acks, the internal topic, the content of the batch."""
+    play.call(schema.CREATE_TOPICS, 5, {'topics': [{'name': play.name('t0'), 'num_partitions': 1, 'replication_factor': 1}], 'timeout_ms': 10000})
+    stamp = {'stamp': (5, 0, 0), 'transactional': True}
+    for version in (9, 12):
+        for acks in (1, 2):
+            for kind in ('', 'crc', 'magic 1', 'nothing', 'two', 'control'):
+                for name, batch in ((play.name('t0'), play.batch(kind=kind)), ('__consumer_offsets', play.batch(kind=kind)),
+                                    (play.name('t0'), play.batch(kind=kind, **stamp))):
+                    play.call(schema.PRODUCE, version, {'transactional_id': play.name('x9'), 'acks': acks, 'timeout_ms': 10000, 'topics': [
+                        {'name': name, 'partitions': [{'records': batch}]}]})
+
+
+def first_sequence_of_a_transaction(play):
+    """A producer with an epoch for every transaction begins each at sequence 0; the partition is part of it all the same."""
+    play.call(schema.CREATE_TOPICS, 5, {'topics': [{'name': play.name('t0'), 'num_partitions': 1, 'replication_factor': 1}], 'timeout_ms': 10000})
+    play.call(schema.INIT_PRODUCER_ID, 4, {
+        'transactional_id': play.name('x1'), 'transaction_timeout_ms': 60000, 'producer_id': -1, 'producer_epoch': -1})
+    for sequence in (3, 0):
+        play.call(schema.PRODUCE, 12, {'transactional_id': play.name('x1'), 'acks': -1, 'timeout_ms': 10000, 'topics': [{
+            'name': play.name('t0'), 'partitions': [{'records': play.batch(stamp=play.stamp('x1', 't0', 0, sequence), transactional=True)}]}]})
+        play.call(schema.DESCRIBE_TRANSACTIONS, 0, {'transactional_ids': [play.name('x1')]})
+    play.call(schema.END_TXN, 5, {'transactional_id': play.name('x1'), 'producer_id': play.producer_id('x1'),
+                                  'producer_epoch': play.producer_epoch('x1'), 'committed': True})
+    for sequence in (1, 0):
+        play.call(schema.PRODUCE, 12, {'transactional_id': play.name('x1'), 'acks': -1, 'timeout_ms': 10000, 'topics': [{
+            'name': play.name('t0'), 'partitions': [{'records': play.batch(stamp=play.stamp('x1', 't0', 0, sequence), transactional=True)}]}]})
+
+
+def largest_time_of_what_is_deleted(play):
+    """The segment counts as a whole."""
+    play.call(schema.CREATE_TOPICS, 5, {'topics': [{'name': play.name('t0'), 'num_partitions': 1, 'replication_factor': 1}], 'timeout_ms': 10000})
+    play.call(schema.PRODUCE, 6, {'acks': 1, 'timeout_ms': 10000, 'topics': [{'name': play.name('t0'), 'partitions': [{'records': play.batch(3)}]}]})
+    for offset in (1, 3):
+        play.call(schema.DELETE_RECORDS, 1, {'topics': [{'name': play.name('t0'), 'partitions': [{'offset': offset}]}], 'timeout_ms': 10000})
+        play.call(schema.LIST_OFFSETS, 8, {'replica_id': -1, 'topics': [{'name': play.name('t0'), 'partitions': [
+            {'current_leader_epoch': -1, 'timestamp': -3}]}]})
+
+
+def marker_of_a_coordinator_before_all(play):
+    """A producer that has had no coordinator counts as one with that of epoch -1."""
+    play.call(schema.CREATE_TOPICS, 5, {'topics': [{'name': play.name('t1'), 'num_partitions': 3, 'replication_factor': 1}], 'timeout_ms': 10000})
+    for index, epoch in enumerate((-2, -1)):
+        play.call(schema.WRITE_TXN_MARKERS, 1, {'markers': [{
+            'topics': [{'name': play.name('t1'), 'partition_indexes': [index]}], 'coordinator_epoch': epoch}]})
+    play.call(schema.WRITE_TXN_MARKERS, 1, {'markers': [{'producer_epoch': -2, 'topics': [{'name': play.name('t1'), 'partition_indexes': [2]}]}]})
+
+
+def topic_named_in_two_ways(play):
+    """Of a topic named by id and by name the name is answered; what names nothing, or too much, is answered each time."""
+    play.call(schema.CREATE_TOPICS, 5, {'topics': [{'name': play.name('t0'), 'num_partitions': 1, 'replication_factor': 1}], 'timeout_ms': 10000})
+    by_id, by_name = {'name': None, 'topic_id': play.topic_id('t0')}, {'name': play.name('t0')}
+    for topics in ([by_id, by_name], [{'name': None}] * 2 + [{**by_id, **by_name}] * 2):
+        play.call(schema.DELETE_TOPICS, 6, {'topics': topics, 'timeout_ms': 10000})
+
+
+def election_of_nothing(play):
+    """Where nothing is named, nobody asks what kind of election it is."""
+    for topics in (None, []):
+        play.call(schema.ELECT_LEADERS, 2, {'election_type': 2, 'topic_partitions': topics, 'timeout_ms': 1000})
+
+
+def null_before_its_time(play):
+    """Null in a version that does not know it cannot be read, which ends the connection."""
+    for version in (0, 1, 9, 10):
+        play.call(schema.METADATA, version, {'topics': None})
+        play.call(schema.METADATA, version, {'topics': [{'name': None}]})
+    for version in (1, 2):
+        play.call(schema.OFFSET_FETCH, version, {'group_id': play.name('g0'), 'topics': None})
+
+
+def kind_of_resource_that_is_none(play):
+    """It spoils the whole request."""
+    for kind in (3, 32):
+        play.call(schema.DESCRIBE_CONFIGS, 1, {'resources': [{'resource_type': 2, 'resource_name': play.name('t0')}, {'resource_type': kind}]})
+
+
+def offsets_of_no_group(play):
+    """Whether there is a group comes before whether there is a transaction."""
+    play.call(schema.CREATE_TOPICS, 5, {'topics': [{'name': play.name('t1'), 'num_partitions': 3, 'replication_factor': 1}], 'timeout_ms': 10000})
+    for version in (4, 5):
+        for group in ('', play.name('g0')):
+            play.call(schema.TXN_OFFSET_COMMIT, version, {'group_id': group, 'topics': [{'name': play.name('t1'), 'partitions': [{}]}]})
+
+
+def offsets_of_no_topic(play):
+    """A topic that is not there is answered even where no partition of it is named."""
+    play.call(schema.CREATE_TOPICS, 5, {'topics': [{'name': play.name('t0'), 'num_partitions': 1, 'replication_factor': 1}], 'timeout_ms': 10000})
+    play.call(schema.OFFSET_COMMIT, 9, {'group_id': play.name('g1'), 'generation_id_or_member_epoch': -1, 'topics': [
+        {'name': play.name('t0'), 'partitions': [{}]}]})
+    play.call(schema.OFFSET_DELETE, 0, {'group_id': play.name('g1'), 'topics': [{'name': play.name('unknown')}]})
+
+
 def script(session):
     """A pasted session as a script of the oracle, whose names are its own."""
     def play(recorder):
@@ -96,4 +207,9 @@ def script(session):
 SCRIPTS = [script(session) for session in (no_partitions, operations_on_groups, operations_on_no_topic, special_time_of_no_topic,
                                            markers_of_nobody, many_partitions_of_a_name_given_twice,
                                            assignments_of_too_many_partitions, configs_before_topics, epochs_below_none,
-                                           last_fetched_epoch_of_an_empty_log, transaction_of_no_name)]
+                                           last_fetched_epoch_of_an_empty_log, transaction_of_no_name,
+                                           partitions_that_are_missing, transactional_batch_of_nobody, faults_of_a_batch_in_order,
+                                           first_sequence_of_a_transaction, largest_time_of_what_is_deleted,
+                                           marker_of_a_coordinator_before_all, topic_named_in_two_ways, election_of_nothing,
+                                           null_before_its_time, kind_of_resource_that_is_none, offsets_of_no_group,
+                                           offsets_of_no_topic)]

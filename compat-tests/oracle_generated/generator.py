@@ -10,7 +10,7 @@ from dataclasses import replace
 from harness import schema, wire
 
 from .play import Step, ask
-from .values import LIMITS, NAMES, ONLY, TOPICS, UNREPEATED, VALID, WRONG, Scene
+from .values import IDS, LIMITS, NAMES, ONLY, TOPICS, UNREPEATED, VALID, WRONG, Scene
 
 THEMES = {
     "logs": "Produce Fetch ListOffsets OffsetForLeaderEpoch DeleteRecords DescribeProducers InitProducerId Metadata DescribeLogDirs",
@@ -131,15 +131,15 @@ class Generator:
         if isinstance(kind, schema.Structure):
             return [None] if kind.is_nullable else [now]
         special = WRONG.get(f"{parent}.{name}") or WRONG.get(f"{api.name}.{name}") or WRONG.get(name) or []
-        return [*special, *special, *self.limits(kind)]
+        return [*special, *special, *self.limits(kind, name in IDS)]
 
-    def limits(self, kind):
+    def limits(self, kind, is_id=False):
         if kind in LIMITS:
             most = (1 << LIMITS[kind]) - 1
             return [-1, 0, 1, 2, most, -most - 1]
         if kind in ("string", "nullable_string"):
             null = kind.startswith("nullable") or self.random.random() < NULL_SHARE
-            return [*(ask.name(one) if one == "unknown" else one for one in NAMES), *([None] if null else [])]
+            return [*(ask.name(one) if one == "unknown" or is_id and one else one for one in NAMES), *([None] if null else [])]
         return {"bool": [True, False], "uuid": [wire.NO_UUID, b"no such topic id"]}.get(kind, [b"", b"\0", b"garbage of some length"])
 
     def harm(self, api):

@@ -169,16 +169,19 @@ WRONG = {
     "Produce.name": ["__consumer_offsets"], "CreateTopics.name": ["__consumer_offsets"], "AddPartitionsToTxn.name": ["__consumer_offsets"],
     "producer_epoch": [ask.producer_epoch("x0", 1), ask.producer_epoch("x0", -1)], "transactional_id": [ask.name("x9")],
 }
+# Names that brokers keep something under whatever they say, so that each play has its own.
+IDS = {"group_id", "transactional_id", "key"}
 NAMES = ["", "a b", ".", "é", "n" * 250, "unknown"]
 
 # Lists of which Apache Kafka answers a repeated element by accident: it drops a batch, answers once, or never at all.
 UNREPEATED = {("Produce", "topics"), ("Produce", "partitions"), ("JoinGroup", "protocols"), ("OffsetCommit", "topics"),
               ("TxnOffsetCommit", "topics"), ("ListOffsets", "topics"), ("Fetch", "topics"), ("Fetch", "partitions"),
-              ("AlterConfigs", "resources"), ("AddPartitionsToTxn", "topics"), ("WriteTxnMarkers", "markers"), ("WriteTxnMarkers", "topics"), ("WriteTxnMarkers", "partition_indexes")}
+              ("AlterConfigs", "resources"), ("AddPartitionsToTxn", "transactions"), ("AddPartitionsToTxn", "topics"),
+              ("WriteTxnMarkers", "markers"), ("WriteTxnMarkers", "topics"), ("WriteTxnMarkers", "partition_indexes")}
 
 # Fields with no other values than these: a wait, a change for everyone, a follower, or what Apache Kafka throws at.
 ONLY = {
-    "Fetch.topic_id": [ask.topic_id("t0"), b"no such topic id"], "election_type": [0, 1], "num_partitions": [-2, -1, 0, 1, 2],
+    "Fetch.topic_id": [ask.topic_id("t0"), b"no such topic id"], "election_type": [0, 1, 2, -1], "num_partitions": [-2, -1, 0, 1, 2],
     "JoinGroup.name": ["range", "sticky"], "max_bytes": [0, 1, 100, 1 << 20], "JoinGroup.metadata": [SUBSCRIPTION],
     "session_id": [0, 12345], "session_epoch": [-1, 1, 5],  # oracle/fetch_sessions.py has those that begin and go on
     "DescribeTopicPartitions.name": [ask.name("t0"), ask.name("unknown"), "a b"],
@@ -186,5 +189,5 @@ ONLY = {
     "protocol_type": ["consumer", "connect"],
     "max_wait_ms": [0, 1, -1], "timeout_ms": [1000, 10000, (1 << 31) - 1], "rebalance_timeout_ms": [200, 0, -1],
     "UpdateFeatures.validate_only": [True], "subscribed_topic_regex": [None, "", "("], "min_bytes": [0, 1, -1],
-    "allow_auto_topic_creation": [False, True], "response_partition_limit": [2000, 1, 0, -1, 2001],
+    "duration_filter": [-1, 0, (1 << 63) - 1, -(1 << 63)], "allow_auto_topic_creation": [False, True], "response_partition_limit": [2000, 1, 0, -1, 2001],
 }

@@ -77,15 +77,15 @@ class Versus:
             label = f"{step.api.name} v{step.version}, {number}"
             for path, wanted, got in differences(oracle.get(label), ours.get(label)):
                 one = Difference(number, step.api.name, step.version, path, wanted, got)
-                if not self.is_allowed(one):
+                if not self.is_allowed(one, step):
                     found.append(one)
         return found
 
-    def is_allowed(self, one):
+    def is_allowed(self, one, step):
         field = re.sub(r"\[[^]]*\]", "", one.path).rsplit(".", 1)[-1]
         return any(entry["api"] in (one.api, "*") and entry["field"] in (field, "*") and all(
             str(value) == str(entry.get(side, value)) for side, value in (("ours", one.ours), ("oracle", one.oracle)))
-            for entry in self.allowed)
+            and re.search(entry.get("asked", ""), repr(step.body)) for entry in self.allowed)
 
     def smallest(self, steps, kind):
         """The smallest session with a difference of this kind, as far as the time goes, and all its differences."""
