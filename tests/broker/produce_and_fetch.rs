@@ -265,6 +265,7 @@ async fn broken_batches_are_refused_with_kafkas_codes_and_leave_no_trace() {
         ),
         ("far future", records::at(&[(9_000_000_000_000, "x")]), 32),
         ("control batch", records::control(), 87),
+        ("marker of nobody's transaction", records::marker(), 53),
     ];
     for (what, bytes, code) in cases {
         let answer = client.produce("t", 0, bytes).await;

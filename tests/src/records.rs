@@ -95,8 +95,13 @@ pub fn transactional(id: i64, epoch: i16, sequence: i32, values: &[&str]) -> Byt
     )
 }
 
-/// A transaction marker, which no client may write.
+/// A control batch outside any transaction, which no client may write.
 pub fn control() -> Bytes {
+    build(BatchBuilder::new().control(), &[(now_ms(), "value")])
+}
+
+/// A transaction marker, which no client may write.
+pub fn marker() -> Bytes {
     let marker = EndTxnMarker {
         committed: true,
         coordinator_epoch: 0,
