@@ -71,8 +71,9 @@ def last_fetched_epoch_of_an_empty_log(play):
     """The leader's own epoch ends at the end of the log, also where that holds no record: nothing is out of range."""
     play.call(schema.CREATE_TOPICS, 5, {'topics': [{'name': play.name('t1'), 'num_partitions': 3, 'replication_factor': 1}], 'timeout_ms': 10000})
     for epoch in (-1, 0, 1):
-        play.call(schema.FETCH, 12, {'replica_id': -1, 'max_wait_ms': 1, 'session_epoch': -1, 'topics': [
-            {'topic': play.name('t1'), 'partitions': [{'last_fetched_epoch': epoch, 'partition_max_bytes': 1000}]}]})
+        for offset in (0, 5):
+            play.call(schema.FETCH, 12, {'replica_id': -1, 'max_wait_ms': 1, 'session_epoch': -1, 'topics': [{'topic': play.name('t1'), 'partitions': [
+                {'fetch_offset': offset, 'last_fetched_epoch': epoch, 'partition_max_bytes': 1000}]}]})
 
 
 def transaction_of_no_name(play):

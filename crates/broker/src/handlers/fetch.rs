@@ -273,7 +273,8 @@ impl<'a> Fetch<'a> {
             .with_partition_index(query.partition)
             .with_high_watermark(offsets.high_watermark.0)
             .with_last_stable_offset(offsets.last_stable.0)
-            .with_log_start_offset(offsets.log_start.0);
+            .with_log_start_offset(offsets.log_start.0)
+            .with_aborted_transactions(None);
         if let Some(diverging) = diverging_epoch(partition, query)? {
             data.diverging_epoch = diverging;
             return Ok(PartitionRead::new(data, Records::default()));
