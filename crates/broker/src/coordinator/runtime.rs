@@ -133,10 +133,10 @@ impl GroupCoordinator {
     }
 
     fn start_shards(&self, topic: &Topic) -> Shards<GroupShard> {
-        let make = || {
+        let (config, view) = (self.config.clone(), self.view.clone());
+        let make = move || {
             let new_id = Box::new(Uuid::new_v4);
-            let (dynamic, topics) = (self.view.clone(), self.view.clone());
-            GroupShard::new(self.config.clone(), dynamic, topics, new_id)
+            GroupShard::new(config.clone(), view.clone(), view.clone(), new_id)
         };
         let outside = Outside {
             clock: Arc::clone(&self.clock),

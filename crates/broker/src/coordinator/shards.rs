@@ -8,10 +8,12 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use ottla_protocol::ResponseError;
 use ottla_protocol::ids::{Offset, PartitionIndex, Sequence};
 use ottla_protocol::record::EndTxnMarker;
@@ -35,6 +37,9 @@ use crate::shutdown::Shutdown;
 const MAILBOX: usize = 1024;
 /// Shards that are loaded at once.
 const LOADERS: usize = 2;
+
+/// Rest of a shard that has panicked, lest it does nothing else.
+const PANIC_PAUSE: Duration = Duration::from_millis(500);
 
 const LOADING: u8 = 0;
 const ACTIVE: u8 = 1;
@@ -81,7 +86,12 @@ struct ShardHandle<S: Shard> {
 
 impl<S: Shard> Shards<S> {
     /// Start a task for each partition of `topic`; they load their shards first.
-    pub fn start(topic: &Topic, outside: &Outside<S::Work>, make: impl Fn() -> S) -> Self {
+    pub fn start(
+        topic: &Topic,
+        outside: &Outside<S::Work>,
+        make: impl Fn() -> S + Send + Sync + 'static,
+    ) -> Self {
+        let make = Arc::new(make);
         let loaders = Arc::new(Semaphore::new(LOADERS));
         let handles = (0..topic.partition_count())
             .map(|index| {
@@ -92,13 +102,16 @@ impl<S: Shard> Shards<S> {
                     return ShardHandle { mailbox, state };
                 };
                 let state = Arc::new(AtomicU8::new(LOADING));
-                let task = ShardTask {
+                let (make, partition) = (Arc::clone(&make), Arc::clone(partition));
+                let (clock, start) = (Arc::clone(&outside.clock), Arc::clone(&outside.start));
+                let max_content = outside.max_content;
+                let new_task = move || ShardTask {
                     index,
                     shard: make(),
-                    partition: Arc::clone(partition),
-                    clock: Arc::clone(&outside.clock),
-                    max_content: outside.max_content,
-                    start: Arc::clone(&outside.start),
+                    partition: Arc::clone(&partition),
+                    clock: Arc::clone(&clock),
+                    max_content,
+                    start: Arc::clone(&start),
                     waiting: HashMap::new(),
                     next_reply: 0,
                     end: Offset(0),
@@ -108,12 +121,9 @@ impl<S: Shard> Shards<S> {
                 let (loading, loaders) = (Arc::clone(&state), Arc::clone(&loaders));
                 let shutdown = outside.shutdown.clone();
                 outside.runtime.spawn(async move {
-                    let Some(task) = task.load(&loaders, &loading).await else {
-                        return;
-                    };
-                    // Dropping the task answers those who still wait with NOT_COORDINATOR.
+                    // Dropping a task answers those who still wait with NOT_COORDINATOR.
                     tokio::select! {
-                        () = task.run(calls) => {}
+                        () = serve(new_task, calls, &loaders, &loading) => {}
                         () = shutdown.requested() => {}
                     }
                 });
@@ -252,7 +262,7 @@ impl<S: Shard> ShardTask<S> {
         }
     }
 
-    async fn run(mut self, mut calls: mpsc::Receiver<Call<S>>) {
+    async fn run(mut self, calls: &mut mpsc::Receiver<Call<S>>) {
         loop {
             let now = self.now();
             if self.shard.poll_timeout().is_some_and(|at| at <= now.steady) {
@@ -445,6 +455,30 @@ impl<S: Shard> ShardTask<S> {
             wall: self.clock.now(),
             steady: Deadline(u64::try_from(steady).unwrap_or(u64::MAX)),
         }
+    }
+}
+
+/// Load a shard and let it work. One that panics is loaded anew from its partition: that costs those who waited for its
+/// answers, not all its groups or transactions until the next start.
+async fn serve<S: Shard>(
+    new_task: impl Fn() -> ShardTask<S>,
+    mut calls: mpsc::Receiver<Call<S>>,
+    loaders: &Semaphore,
+    state: &AtomicU8,
+) {
+    loop {
+        let work = async {
+            if let Some(task) = new_task().load(loaders, state).await {
+                task.run(&mut calls).await;
+            }
+        };
+        // Nothing of a task outlives its panic, but for the partition, whose locks see to themselves.
+        if AssertUnwindSafe(work).catch_unwind().await.is_ok() {
+            return;
+        }
+        tracing::error!("{}: a shard has panicked and is loaded anew", S::KIND);
+        state.store(LOADING, Ordering::Release);
+        tokio::time::sleep(PANIC_PAUSE).await;
     }
 }
 

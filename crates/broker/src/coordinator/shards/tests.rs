@@ -139,3 +139,82 @@ fn an_offset_commit_begins_a_transaction_only_with_leave_that_holds() {
     let offsets = task.partition.offsets();
     assert_eq!(offsets.last_stable, offsets.high_watermark);
 }
+
+/// Answers how many requests it has had since it was loaded; the request 13 makes it panic.
+#[derive(Default)]
+struct Unlucky {
+    requests: usize,
+    answers: VecDeque<(ReplyTo, usize)>,
+}
+
+impl Shard for Unlucky {
+    type Request = u8;
+    type Response = usize;
+    type Record = crate::coordinator::group::records::GroupRecord;
+    type Then = ();
+    type Work = std::convert::Infallible;
+    const KIND: &'static str = "unlucky";
+
+    fn handle_request(&mut self, _: Now, request: u8, reply_to: ReplyTo) {
+        assert_ne!(request, 13, "the panic of this test");
+        self.requests += 1;
+        self.answers.push_back((reply_to, self.requests));
+    }
+
+    fn handle_timeout(&mut self, _: Now) {}
+
+    fn handle_append(&mut self, _: Now, (): (), _: Result<(), AppendFailure>) {}
+
+    fn handle_loaded(&mut self, _: Now) {}
+
+    fn replay(&mut self, _: RecordOrigin, _: Self::Record) {}
+
+    fn replay_end_transaction(&mut self, _: ProducerId, _: bool) {}
+
+    fn entry_count(&self) -> usize {
+        0
+    }
+
+    fn poll_timeout(&self) -> Option<Deadline> {
+        None
+    }
+
+    fn poll_effect(&mut self) -> Option<Effect<Self::Record, (), usize>> {
+        let (to, response) = self.answers.pop_front()?;
+        Some(Effect::Reply { to, response })
+    }
+}
+
+#[tokio::test]
+async fn a_shard_that_panics_is_loaded_anew() {
+    let partition = partition();
+    let new_task = move || ShardTask {
+        index: 0,
+        shard: Unlucky::default(),
+        partition: Arc::clone(&partition),
+        clock: Arc::new(SystemClock),
+        max_content: usize::MAX,
+        start: Arc::new(|_, work| match work {}),
+        waiting: HashMap::new(),
+        next_reply: 0,
+        end: Offset(0),
+        unflushed: VecDeque::new(),
+        flush: None,
+    };
+    let (mailbox, calls) = mpsc::channel(8);
+    let state = AtomicU8::new(LOADING);
+    let loaders = Semaphore::new(1);
+    let served = serve(new_task, calls, &loaders, &state);
+    let asks = async {
+        let ask = async |request| {
+            let (answer, answered) = oneshot::channel();
+            mailbox.send((request, answer)).await.unwrap();
+            answered.await.ok()
+        };
+        let answers = [ask(1).await, ask(1).await, ask(13).await, ask(1).await];
+        assert_eq!(answers, [Some(1), Some(2), None, Some(1)]);
+        assert_eq!(state.load(Ordering::Acquire), ACTIVE);
+        drop(mailbox);
+    };
+    tokio::join!(served, asks);
+}

@@ -110,8 +110,9 @@ impl TransactionCoordinator {
                 }
             }),
         };
-        Shards::start(topic, &outside, || {
-            TransactionShard::new(Arc::clone(config), Arc::clone(&level) as _)
+        let config = Arc::clone(config);
+        Shards::start(topic, &outside, move || {
+            TransactionShard::new(Arc::clone(&config), Arc::clone(&level) as _)
         })
     }
 
