@@ -3,6 +3,7 @@
 //! *Versions*: 1 filters by how long a transaction has been open (KIP-994); 2 by a regular expression that the whole id
 //! has to match (KIP-1152).
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use ottla_protocol::ResponseError;
@@ -46,9 +47,10 @@ impl Handler for ListTransactions {
             Err(error) => return refuse(error),
         };
         let now = broker.now();
+        let filters = Filters::of(&request);
         let wanted = |id: &str, found: &Description| {
             pattern.as_ref().is_none_or(|pattern| pattern.is_match(id))
-                && is_wanted(&request, found, now)
+                && filters.let_through(found, now)
         };
         let states = listed
             .iter()
@@ -73,14 +75,30 @@ fn pattern(request: &ListTransactionsRequest) -> Result<Option<Regex>, ResponseE
         .transpose()
 }
 
-fn is_wanted(request: &ListTransactionsRequest, found: &Description, now: Timestamp) -> bool {
-    let states = &request.state_filters;
-    let ids = &request.producer_id_filters;
-    let by_state = states.is_empty() || states.iter().any(|state| **state == *found.state.name());
-    let by_id = ids.is_empty() || ids.iter().any(|id| id.0 == found.producer_id.0);
-    let open_ms = now.0.saturating_sub(found.started_at.0);
-    let by_duration = request.duration_filter < 0 || open_ms > request.duration_filter;
-    by_state && by_id && by_duration
+/// The filters of a request; an empty one lets all through. There may be as many as a frame holds.
+struct Filters<'a> {
+    states: HashSet<&'a str>,
+    producer_ids: HashSet<i64>,
+    duration_ms: i64,
+}
+
+impl<'a> Filters<'a> {
+    fn of(request: &'a ListTransactionsRequest) -> Self {
+        Self {
+            states: request.state_filters.iter().map(|state| &**state).collect(),
+            producer_ids: request.producer_id_filters.iter().map(|id| id.0).collect(),
+            duration_ms: request.duration_filter,
+        }
+    }
+
+    fn let_through(&self, found: &Description, now: Timestamp) -> bool {
+        let by_state = self.states.is_empty() || self.states.contains(found.state.name());
+        let by_id =
+            self.producer_ids.is_empty() || self.producer_ids.contains(&found.producer_id.0);
+        let open_ms = now.0.saturating_sub(found.started_at.0);
+        let by_duration = self.duration_ms < 0 || open_ms > self.duration_ms;
+        by_state && by_id && by_duration
+    }
 }
 
 fn unknown_states(request: &ListTransactionsRequest) -> Vec<StrBytes> {

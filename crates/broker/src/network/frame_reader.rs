@@ -67,7 +67,7 @@ impl RequestMemory {
         Arc::clone(&self.permits)
             .acquire_many_owned(units)
             .await
-            .expect("the semaphore of request memory is never closed")
+            .expect("invariant: nobody closes the semaphore of request memory")
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -125,7 +125,7 @@ impl ConnectionSlots {
         // A listener for both families sees IPv4 clients as mapped addresses.
         let ip = ip.to_canonical();
         let limit = self.max_of_ip.get(&ip).copied().unwrap_or(self.max_per_ip);
-        let mut taken = self.taken.lock().expect("no holder of this lock panics");
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let of_ip = taken.get(&ip).copied().unwrap_or(0);
         if of_ip >= limit || taken.values().sum::<usize>() >= self.max {
             return None;
@@ -151,7 +151,7 @@ impl Drop for Slot {
             .slots
             .taken
             .lock()
-            .expect("no holder of this lock panics");
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = taken.get_mut(&self.ip) {
             *count -= 1;
             if *count == 0 {

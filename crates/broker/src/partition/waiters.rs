@@ -4,7 +4,7 @@
 //! something new, or its time is up. Nobody polls. An append to a partition that nobody waits for costs one load.
 
 use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::Notify;
 
@@ -61,9 +61,7 @@ impl Waiters {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Wakeup>>> {
-        self.list
-            .lock()
-            .expect("no holder of the waiting list's lock panics")
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

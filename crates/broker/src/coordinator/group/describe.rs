@@ -1,5 +1,6 @@
 //! What operators ask: DescribeGroups, ListGroups, DeleteGroups and OffsetDelete.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use ottla_protocol::ResponseError;
@@ -87,12 +88,12 @@ impl GroupShard {
     /// Answer a ListGroups. A filter that names nothing lets everything through; names are not case-sensitive.
     pub(super) fn list(&self, request: &ListGroupsRequest) -> ListGroupsResponse {
         let lower = |text: &str| text.trim().to_lowercase();
-        let states: Vec<String> = request
+        let states: HashSet<String> = request
             .states_filter
             .iter()
             .map(|state| lower(state))
             .collect();
-        let types: Vec<String> = request
+        let types: HashSet<String> = request
             .types_filter
             .iter()
             .map(|kind| lower(kind))

@@ -23,6 +23,10 @@ use super::message::{Answer, Downgrade, Origin, Then, Upgrade};
 use super::records::GroupRecord;
 use crate::coordinator::shard::ReplyTo;
 
+/// Protocols that a classic member may offer: each is looked for among those of all others. Clients have one for each
+/// assignor, rarely more than two.
+const MAX_PROTOCOLS: usize = 100;
+
 impl GroupShard {
     /// Take a JoinGroup.
     pub(super) fn join(
@@ -284,6 +288,9 @@ impl GroupShard {
         }
         if origin.version == 0 {
             request.rebalance_timeout_ms = request.session_timeout_ms;
+        }
+        if request.protocols.len() > MAX_PROTOCOLS {
+            return Err(ResponseError::InconsistentGroupProtocol);
         }
         if self.groups.contains_key(&**request.group_id) {
             return Ok(());

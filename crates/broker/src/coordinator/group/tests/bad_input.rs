@@ -54,6 +54,11 @@ fn table(ids: &[String], generation: i32) -> Vec<(&'static str, GroupRequest, i1
         ("negative session", join(|r| r.session_timeout_ms = -1), 26),
         ("unknown member", join(|r| r.member_id = text("nobody")), 25),
         (
+            "more protocols than anybody has",
+            join(|r| r.protocols = vec![r.protocols[0].clone(); 101]),
+            23,
+        ),
+        (
             "unknown group and member",
             join(|r| {
                 r.group_id = text("h").into();
