@@ -157,7 +157,7 @@ def transactions(context):
         finally:
             open_one.kill()
     kcat.kcat(*produce, input=b"committed\n")
-    assert read("read_committed") == b"committed\n"
+    assert read("read_committed") == b"committed\n", read("read_committed")[:100]
     *aborted, last = read("read_uncommitted").splitlines()
     assert last == b"committed" and set(aborted) == {b"aborted"}, f"{len(aborted)} aborted records, {last}"
 
