@@ -40,7 +40,7 @@ def produce(topic, records, bootstrap=BOOTSTRAP, **settings):
 def consumer(bootstrap=BOOTSTRAP, **settings):
     # librdkafka wants a group id even where no group is used.
     return Consumer({"bootstrap.servers": bootstrap, "group.id": "unused", "enable.auto.commit": False,
-                     "enable.partition.eof": True, "auto.offset.reset": "error", **settings})
+                     "enable.partition.eof": True, "auto.offset.reset": "error", "fetch.wait.max.ms": 100, **settings})
 
 
 def consume(topic, start=0, **settings):
