@@ -1,4 +1,6 @@
-"""The README's table of clients is what the suites are now; runs no client."""
+"""The README's table of clients and the known differences are about the suites as they are now; runs no client."""
+
+import tomllib
 
 from harness import catalogue, readme
 from harness.suite import PASSED, Suite
@@ -28,3 +30,13 @@ def an_old_table_is_found(_context):
     for old in (row.replace(version, "0.1"), row.replace("transactions", "prayers"),
                 row.replace(f"of {total} ", f"of {total - 1} "), row.replace("aiokafka", "akafka"), ""):
         assert readme.faults(text.replace(row, old), suites), f"not found: {old}"
+
+
+@SUITE.case
+def known_differences_are_of_cases(_context):
+    """An entry for a case that no suite has would never be judged; one without a reason says nothing."""
+    suites = catalogue.load()
+    entries = tomllib.loads((ROOT / "known-differences.toml").read_text())["difference"]
+    wrong = [f"{one['suite']}/{one['case']}" for one in entries
+             if one["suite"] not in suites or one["case"] not in suites[one["suite"]].names() or not one["reason"].strip()]
+    assert not wrong, f"no such cases, or no reason: {wrong}"
