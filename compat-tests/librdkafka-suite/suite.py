@@ -221,8 +221,8 @@ def judged(test, part, code, output):
     if code != 0 or not tests or any(state not in OUTCOMES for _, state, _ in tests):
         causes = [f"{found[1]}: {found[2]}" for found in FAILURE.finditer(output)]
         return Result(test, FAILED, f"exit {code}: {' | '.join(causes)[:400] or output[-200:]}")
-    if part and (outcome := judged_part(test, part, output)):
-        return outcome
+    if part:
+        return judged_part(test, part, output)
     told = [f"{name}: {reason.strip()}" for name, state, reason in tests if state == "SKIPPED" and LOCAL not in reason]
     if all(state == "SKIPPED" for _, state, _ in tests):
         return Result(test, SKIPPED, "; ".join(told))
@@ -230,13 +230,13 @@ def judged(test, part, code, output):
 
 
 def judged_part(test, part, output):
-    """The result of a part that did not run: there is none of this name, or it passes itself over."""
+    """The result of a part of a test that did not fail: it may have passed itself over, or be none at all."""
     told = [found[1] for found in SUB_TEST.finditer(output) if part in found[1]]
     if not told:
         return Result(test, FAILED, "the test has no such part")
     skips = [line.partition(": SKIP: ")[2].rstrip(" ]") for line in told if ": SKIP: " in line]
     is_skipped = skips and not any(": PASS (" in line for line in told)
-    return Result(test, SKIPPED, skips[0]) if is_skipped else None
+    return Result(test, SKIPPED, skips[0]) if is_skipped else Result(test, PASSED)
 
 
 def built():
