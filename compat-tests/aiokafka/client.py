@@ -123,24 +123,31 @@ async def idempotence():
 
 
 async def transactions():
-    """Committed records are read, aborted ones only by who reads uncommitted; a second producer fences the first."""
+    """Committed records and offsets are read, aborted records only by who reads uncommitted; a second producer fences the first."""
     topic, at = f"{PREFIX}-transactions", RECORDS[0].timestamp
+    where = TopicPartition(topic, 0)
     aborted, committed = ([Record(word, b"%d" % i, [], at) for i in range(10)] for word in (b"aborted", b"committed"))
     first = AIOKafkaProducer(bootstrap_servers=BOOTSTRAP, transactional_id=topic)
     async with started(first):
         try:
             async with first.transaction():
                 await send(first, topic, aborted)
+                await first.send_offsets_to_transaction({where: 9}, topic)
                 raise ZeroDivisionError
         except ZeroDivisionError:
             pass
         async with first.transaction():
             await send(first, topic, committed)
+            await first.send_offsets_to_transaction({where: 7}, topic)
         # A marker follows the ten records of each.
         found = await consume(topic, 10, isolation_level="read_committed")
         assert found == list(enumerate(committed, start=11)), f"read committed: {str(found)[:200]}"
         found = await consume(topic, 20, isolation_level="read_uncommitted")
         assert [record for _, record in found] == aborted + committed, f"read uncommitted: {str(found)[:200]}"
+        async with started(AIOKafkaConsumer(bootstrap_servers=BOOTSTRAP, group_id=topic, enable_auto_commit=False)) as group:
+            group.assign([where])
+            offset = await group.committed(where)
+            assert offset == 7, f"committed is {offset}"
         async with producer(transactional_id=topic) as second, second.transaction():
             await send(second, topic, committed)
         try:
