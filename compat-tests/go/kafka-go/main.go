@@ -343,12 +343,12 @@ func topicConfigs() error {
 }
 
 // patiently asks again while a coordinator is not there yet, or not done with the transaction before, which the Client
-// leaves to its user.
-func patiently(ask func(context.Context) error) error {
+// leaves to its user. What it asks gives the error of the request and that of the answer.
+func patiently(ask func(context.Context) (error, error)) error {
 	ctx, cancel := within()
 	defer cancel()
 	for {
-		err := ask(ctx)
+		err := errors.Join(ask(ctx))
 		var code kafka.Error
 		if !errors.As(err, &code) || !code.Temporary() && code != kafka.ConcurrentTransactions || ctx.Err() != nil {
 			return err
@@ -357,66 +357,77 @@ func patiently(ask func(context.Context) error) error {
 	}
 }
 
+// transactional is a producer of offsets; its group has the name of its transactional id.
+type transactional struct {
+	id      string
+	session kafka.ProducerSession
+}
+
+func open(id string) (transactional, error) {
+	producer := transactional{id: id}
+	err := patiently(func(ctx context.Context) (error, error) {
+		response, err := client.InitProducerID(ctx, &kafka.InitProducerIDRequest{
+			TransactionalID: id, TransactionTimeoutMs: 30_000, ProducerID: -1, ProducerEpoch: -1})
+		if err != nil {
+			return err, nil
+		}
+		producer.session = *response.Producer
+		return nil, response.Error
+	})
+	return producer, err
+}
+
+// send is a whole transaction that commits an offset of partition 0.
+func (p transactional) send(topic string, offset int64, commits bool) error {
+	id, epoch := p.session.ProducerID, p.session.ProducerEpoch
+	if err := patiently(func(ctx context.Context) (error, error) {
+		response, err := client.AddOffsetsToTxn(ctx, &kafka.AddOffsetsToTxnRequest{
+			TransactionalID: p.id, ProducerID: id, ProducerEpoch: epoch, GroupID: p.id})
+		if err != nil {
+			return err, nil
+		}
+		return nil, response.Error
+	}); err != nil {
+		return err
+	}
+	if err := patiently(func(ctx context.Context) (error, error) {
+		response, err := client.TxnOffsetCommit(ctx, &kafka.TxnOffsetCommitRequest{
+			TransactionalID: p.id, ProducerID: id, ProducerEpoch: epoch, GroupID: p.id, GenerationID: -1,
+			Topics: map[string][]kafka.TxnOffsetCommit{topic: {{Partition: 0, Offset: offset, Metadata: "note"}}}})
+		if err != nil {
+			return err, nil
+		}
+		return nil, response.Topics[topic][0].Error
+	}); err != nil {
+		return err
+	}
+	return patiently(func(ctx context.Context) (error, error) {
+		response, err := client.EndTxn(ctx, &kafka.EndTxnRequest{
+			TransactionalID: p.id, ProducerID: id, ProducerEpoch: epoch, Committed: commits})
+		if err != nil {
+			return err, nil
+		}
+		return nil, response.Error
+	})
+}
+
+// committed is the offset that the group has for partition 0.
+func committed(group, topic string) (offset int64, err error) {
+	err = patiently(func(ctx context.Context) (error, error) {
+		response, err := client.OffsetFetch(ctx, &kafka.OffsetFetchRequest{GroupID: group, Topics: map[string][]int{topic: {0}}})
+		if err != nil {
+			return err, nil
+		}
+		offset = response.Topics[topic][0].CommittedOffset
+		return response.Error, response.Topics[topic][0].Error
+	})
+	return offset, err
+}
+
 // sendOffsets: a group's offset is what the last committed transaction says, and an old epoch is fenced.
 func sendOffsets() error {
-	topic, group := task.Prefix+"-none", task.Prefix+"-offsets"
-	open := func() (producer *kafka.ProducerSession, err error) {
-		err = patiently(func(ctx context.Context) error {
-			response, err := client.InitProducerID(ctx, &kafka.InitProducerIDRequest{
-				TransactionalID: group, TransactionTimeoutMs: 30_000, ProducerID: -1, ProducerEpoch: -1})
-			if err != nil {
-				return err
-			}
-			producer = response.Producer
-			return response.Error
-		})
-		return producer, err
-	}
-	send := func(producer *kafka.ProducerSession, offset int64, commits bool) error {
-		err := patiently(func(ctx context.Context) error {
-			response, err := client.AddOffsetsToTxn(ctx, &kafka.AddOffsetsToTxnRequest{TransactionalID: group, GroupID: group,
-				ProducerID: producer.ProducerID, ProducerEpoch: producer.ProducerEpoch})
-			if err != nil {
-				return err
-			}
-			return response.Error
-		})
-		if err != nil {
-			return err
-		}
-		err = patiently(func(ctx context.Context) error {
-			response, err := client.TxnOffsetCommit(ctx, &kafka.TxnOffsetCommitRequest{TransactionalID: group, GroupID: group,
-				ProducerID: producer.ProducerID, ProducerEpoch: producer.ProducerEpoch, GenerationID: -1,
-				Topics: map[string][]kafka.TxnOffsetCommit{topic: {{Partition: 0, Offset: offset, Metadata: "note"}}}})
-			if err != nil {
-				return err
-			}
-			return response.Topics[topic][0].Error
-		})
-		if err != nil {
-			return err
-		}
-		return patiently(func(ctx context.Context) error {
-			response, err := client.EndTxn(ctx, &kafka.EndTxnRequest{TransactionalID: group,
-				ProducerID: producer.ProducerID, ProducerEpoch: producer.ProducerEpoch, Committed: commits})
-			if err != nil {
-				return err
-			}
-			return response.Error
-		})
-	}
-	committed := func() (offset int64, err error) {
-		err = patiently(func(ctx context.Context) error {
-			response, err := client.OffsetFetch(ctx, &kafka.OffsetFetchRequest{GroupID: group, Topics: map[string][]int{topic: {0}}})
-			if err != nil {
-				return err
-			}
-			offset = response.Topics[topic][0].CommittedOffset
-			return errors.Join(response.Error, response.Topics[topic][0].Error)
-		})
-		return offset, err
-	}
-	first, err := open()
+	topic, id := task.Prefix+"-none", task.Prefix+"-offsets"
+	first, err := open(id)
 	if err != nil {
 		return err
 	}
@@ -425,22 +436,22 @@ func sendOffsets() error {
 		commits bool
 		want    int64
 	}{{5, true, 5}, {9, false, 5}, {11, true, 11}} {
-		if err := send(first, step.offset, step.commits); err != nil {
+		if err := first.send(topic, step.offset, step.commits); err != nil {
 			return err
 		}
 		// A transaction is answered before its markers are written, so that an older offset may show for a moment.
-		got, err := committed()
+		got, err := committed(id, topic)
 		for deadline := time.Now().Add(10 * time.Second); err == nil && got != step.want && time.Now().Before(deadline); {
-			got, err = committed()
+			got, err = committed(id, topic)
 		}
 		if err != nil || got != step.want {
 			return fmt.Errorf("committed is %d (%v), expected %d", got, err, step.want)
 		}
 	}
-	if _, err := open(); err != nil {
+	if _, err := open(id); err != nil {
 		return err
 	}
-	err = send(first, 12, true)
+	err = first.send(topic, 12, true)
 	if errors.Is(err, kafka.ProducerFenced) {
 		return nil
 	}
