@@ -295,12 +295,10 @@ impl GroupShard {
         if self.groups.contains_key(&**request.group_id) {
             return Ok(());
         }
-        if !request.member_id.is_empty() {
-            return Err(ResponseError::UnknownMemberId);
-        }
-        match request.protocol_type.is_empty() || request.protocols.is_empty() {
-            true => Err(ResponseError::InconsistentGroupProtocol),
-            false => Ok(()),
+        // A group is made also for a member that it then refuses, as in Kafka.
+        match request.member_id.is_empty() {
+            true => Ok(()),
+            false => Err(ResponseError::UnknownMemberId),
         }
     }
 

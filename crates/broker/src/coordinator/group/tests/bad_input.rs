@@ -79,22 +79,6 @@ fn table(ids: &[String], generation: i32) -> Vec<(&'static str, GroupRequest, i1
             23,
         ),
         (
-            "no protocols, new group",
-            join(|r| {
-                r.group_id = text("h").into();
-                r.protocols.clear()
-            }),
-            23,
-        ),
-        (
-            "no protocol type, new group",
-            join(|r| {
-                r.group_id = text("h").into();
-                r.protocol_type = text("")
-            }),
-            23,
-        ),
-        (
             "unknown instance",
             join(|r| {
                 r.member_id = text("nobody");
@@ -298,6 +282,21 @@ fn each_mistake_has_its_code_and_changes_nothing() {
         assert_eq!(h.state(), "Stable", "{mistake}");
     }
     assert_eq!(h.log, before);
+}
+
+#[test]
+fn a_group_is_made_also_for_a_member_that_it_refuses() {
+    for without_protocols in [true, false] {
+        let mut h = Harness::new(GroupConfig::default());
+        let mut request = join_request("");
+        match without_protocols {
+            true => request.protocols.clear(),
+            false => request.protocol_type = text(""),
+        }
+        let response = h.ask(GroupRequest::JoinGroup(origin(), request));
+        assert_eq!(code(&response), 23);
+        assert_eq!(h.state(), "Empty");
+    }
 }
 
 #[test]
