@@ -4,6 +4,8 @@
 //! directory is formatted; setting it to what it is does nothing. Where eligible leader replicas are switched on,
 //! `min.insync.replicas` becomes a dynamic config of the cluster (`maybeGenerateElrSafetyRecords`).
 
+use std::collections::HashMap;
+
 use ottla_protocol::ResponseError;
 use ottla_protocol::kafka_protocol::protocol::StrBytes;
 use ottla_protocol::messages::update_features_request::FeatureUpdateKey;
@@ -79,8 +81,14 @@ impl Controller<'_> {
         updates: &[FeatureUpdateKey],
     ) -> Result<Vec<MetadataRecord>, ApiError> {
         check_record_count(updates.len())?;
+        // Of what is said twice of a feature the last holds.
+        let said = updates.iter().enumerate();
+        let last: HashMap<_, _> = said.map(|(at, update)| (&update.feature, at)).collect();
         let mut records = Vec::new();
-        for update in updates {
+        for (at, update) in updates.iter().enumerate() {
+            if last.get(&update.feature) != Some(&at) {
+                continue;
+            }
             let (name, level) = (update.feature.as_str(), update.max_version_level);
             self.check_update(update, updates)?;
             if name == KRAFT_VERSION_FEATURE {
