@@ -196,6 +196,24 @@ def offsets_of_no_topic(play):
     play.call(schema.OFFSET_DELETE, 0, {'group_id': play.name('g1'), 'topics': [{'name': play.name('unknown')}]})
 
 
+def group_that_refused_its_first_member(play):
+    """It is there all the same, without members."""
+    for protocol_type, protocols in (('consumer', []), ('', [{'name': 'range'}])):
+        group = play.name(f'g{len(protocols)}')
+        play.call(schema.JOIN_GROUP, 5, {'group_id': group, 'session_timeout_ms': 30000, 'rebalance_timeout_ms': 200,
+                                         'protocol_type': protocol_type, 'protocols': protocols})
+        play.call(schema.DESCRIBE_GROUPS, 4, {'groups': [group]})
+        play.call(schema.LIST_GROUPS, 4, {})
+        play.call(schema.DELETE_GROUPS, 2, {'groups_names': [group]})
+
+
+def feature_named_twice(play):
+    """The last holds."""
+    for levels in ((2, 99), (99, 2)):
+        play.call(schema.UPDATE_FEATURES, 1, {'timeout_ms': 10000, 'validate_only': True, 'updates': [
+            {'feature': 'transaction.version', 'max_version_level': level, 'upgrade_type': 1} for level in levels]})
+
+
 def script(session):
     """A pasted session as a script of the oracle, whose names are its own."""
     def play(recorder):
@@ -213,4 +231,4 @@ SCRIPTS = [script(session) for session in (no_partitions, operations_on_groups, 
                                            first_sequence_of_a_transaction, largest_time_of_what_is_deleted,
                                            marker_of_a_coordinator_before_all, topic_named_in_two_ways, election_of_nothing,
                                            null_before_its_time, kind_of_resource_that_is_none, offsets_of_no_group,
-                                           offsets_of_no_topic)]
+                                           offsets_of_no_topic, group_that_refused_its_first_member, feature_named_twice)]

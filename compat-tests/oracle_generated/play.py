@@ -195,10 +195,6 @@ class Play:
         self.recorder.answers[label] = {key: [
             one for one in value if not stranger(one, self.recorder.prefix, asked)] if isinstance(value, list) and key != "configs"
             else value for key, value in found.items()}
-        if api is schema.LIST_GROUPS:
-            # Groups without a member so far: Apache Kafka keeps some of those that it refused.
-            self.recorder.answers[label]["groups"] = [
-                one for one in self.recorder.answers[label]["groups"] if one["protocol_type"]]
         if "results" in found and api is schema.DESCRIBE_LOG_DIRS:
             for one in self.recorder.answers[label]["results"]:
                 one["topics"] = [topic for topic in one["topics"] if not stranger(topic, self.recorder.prefix, asked)]

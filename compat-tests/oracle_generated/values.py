@@ -186,7 +186,7 @@ ONLY = {
     "session_id": [0, 12345], "session_epoch": [-1, 1, 5],  # oracle/fetch_sessions.py has those that begin and go on
     "DescribeTopicPartitions.name": [ask.name("t0"), ask.name("unknown"), "a b"],
     "AddPartitionsToTxn.partitions": [[0], [0, 2], [-1]], "isolation_level": [0, 1], "Fetch.replica_id": [-1], "ListOffsets.replica_id": [-1],
-    "protocol_type": ["consumer", "connect"],
+    "protocol_type": ["consumer", "connect", ""], "WriteTxnMarkers.producer_id": [-1, 0, 1, 2, (1 << 63) - 1],
     "max_wait_ms": [0, 1, -1], "timeout_ms": [1000, 10000, (1 << 31) - 1], "rebalance_timeout_ms": [200, 0, -1],
     "UpdateFeatures.validate_only": [True], "subscribed_topic_regex": [None, "", "("], "min_bytes": [0, 1, -1],
     "duration_filter": [-1, 0, (1 << 63) - 1, -(1 << 63)], "allow_auto_topic_creation": [False, True], "response_partition_limit": [2000, 1, 0, -1, 2001],
