@@ -214,6 +214,16 @@ def feature_named_twice(play):
             {'feature': 'transaction.version', 'max_version_level': level, 'upgrade_type': 1} for level in levels]})
 
 
+def min_insync_of_all_brokers(play):
+    """With eligible leader replicas the cluster keeps it, and no broker has one of its own."""
+    for name in ('', '1'):
+        play.call(schema.INCREMENTAL_ALTER_CONFIGS, 1, {'resources': [{'resource_type': 4, 'resource_name': name, 'configs': [
+            {'name': 'min.insync.replicas', 'config_operation': 1}]}], 'validate_only': True})
+        play.call(schema.ALTER_CONFIGS, 2, {'resources': [{'resource_type': 4, 'resource_name': name, 'configs': []}], 'validate_only': True})
+        play.call(schema.INCREMENTAL_ALTER_CONFIGS, 1, {'resources': [{'resource_type': 4, 'resource_name': name, 'configs': [
+            {'name': 'min.insync.replicas', 'value': '1'}]}], 'validate_only': True})
+
+
 def script(session):
     """A pasted session as a script of the oracle, whose names are its own."""
     def play(recorder):
@@ -231,4 +241,5 @@ SCRIPTS = [script(session) for session in (no_partitions, operations_on_groups, 
                                            first_sequence_of_a_transaction, largest_time_of_what_is_deleted,
                                            marker_of_a_coordinator_before_all, topic_named_in_two_ways, election_of_nothing,
                                            null_before_its_time, kind_of_resource_that_is_none, offsets_of_no_group,
-                                           offsets_of_no_topic, group_that_refused_its_first_member, feature_named_twice)]
+                                           offsets_of_no_topic, group_that_refused_its_first_member, feature_named_twice,
+                                           min_insync_of_all_brokers)]

@@ -10,9 +10,11 @@ use ottla_protocol::messages::{
 };
 
 use super::create_topics::check_text_len;
+use super::update_features::MIN_INSYNC_REPLICAS;
 use super::{ApiError, Controller, Decision, MAX_TEXT_LEN, check_record_count, topic_name};
 use crate::config::dynamic_group::validate_group;
 use crate::config::{self, ConfigType, GROUP_KEYS, dynamic, topic};
+use crate::metadata::format::ELR_FEATURE;
 use crate::metadata::image::{ConfigResource, ConfigResourceType};
 use crate::metadata::record::{ConfigRecord, MetadataRecord};
 
@@ -225,6 +227,22 @@ impl Controller<'_> {
         }
     }
 
+    /// Where eligible leader replicas are on, all brokers have one `min.insync.replicas`, and have it always (KIP-966).
+    fn check_min_insync(&self, is_default: bool, changes: &Changes) -> Result<(), &'static str> {
+        if self.image.features.level(ELR_FEATURE) <= 0 {
+            return Ok(());
+        }
+        match (is_default, changes.get(MIN_INSYNC_REPLICAS)) {
+            (false, Some(_)) => {
+                Err("Broker-level min.insync.replicas cannot be altered while ELR is enabled.")
+            }
+            (true, Some(None)) => {
+                Err("Cluster-level min.insync.replicas cannot be removed while ELR is enabled.")
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn validate(
         &self,
         resource: &ConfigResource,
@@ -238,11 +256,13 @@ impl Controller<'_> {
                 .iter()
                 .filter_map(|(name, value)| Some((name, value.as_ref()?)));
             let is_default = resource.name.is_empty();
-            return set
-                .try_for_each(|(name, value)| {
-                    dynamic::validate_broker_value(name, value, is_default)
-                })
-                .map_err(invalid_request);
+            set.try_for_each(|(name, value)| {
+                dynamic::validate_broker_value(name, value, is_default)
+            })
+            .map_err(invalid_request)?;
+            return self
+                .check_min_insync(is_default, changes)
+                .map_err(|message| invalid_config(message.to_owned()));
         }
         if resource.resource_type == ConfigResourceType::GROUP {
             return validate_group(altered, self.config).map_err(invalid_config);

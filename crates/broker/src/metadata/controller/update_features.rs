@@ -26,7 +26,7 @@ pub const KRAFT_VERSION_FEATURE: &str = "kraft.version";
 /// (`EligibleLeaderReplicasVersion.ELRV_1.dependencies`).
 const ELR_NEEDS: MetadataVersion = MetadataVersion::IBP_4_0_IV1;
 
-const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
+pub(super) const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
 
 /// What a level may be changed to (`FeatureUpdate.UpgradeType`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

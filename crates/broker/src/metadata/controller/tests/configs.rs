@@ -322,6 +322,32 @@ fn broker_configs_are_kept_for_one_broker_or_all() {
 }
 
 #[test]
+fn min_insync_replicas_stays_with_eligible_leader_replicas() {
+    const KEY: &str = "min.insync.replicas";
+    let rows = [
+        ("", SET, Some("1"), 0),
+        ("", DELETE, None, 40),
+        ("1", SET, Some("1"), 40),
+        ("1", DELETE, None, 40),
+    ];
+    for elr in [true, false] {
+        let mut cluster = Cluster::empty(elr);
+        cluster.start(1, -1);
+        for (name, operation, value, with_elr) in rows {
+            let change = resource(BROKER, name, &[(KEY, operation, value)]);
+            let expected = if elr { with_elr } else { 0 };
+            assert_eq!(alter(&mut cluster, vec![change])[0].1, expected, "{name}");
+        }
+        // The old API removes what it does not name.
+        let all = alter_configs_request::AlterConfigsResource::default().with_resource_type(BROKER);
+        let request = AlterConfigsRequest::default().with_resources(vec![all]);
+        let response = cluster.run(|controller| controller.alter_configs(&request));
+        let expected = if elr { 40 } else { 0 };
+        assert_eq!(response.responses[0].error_code, expected);
+    }
+}
+
+#[test]
 fn configs_of_groups_need_no_group_and_stay_within_the_limits() {
     const GROUP: i8 = 32;
     let mut cluster = Cluster::new();
