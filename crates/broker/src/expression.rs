@@ -10,7 +10,14 @@ const SIZE_LIMIT: usize = 256 * 1024;
 
 /// What matches a name as a whole; `None` when this is no expression, or one that takes too much memory.
 pub fn compile(expression: &str) -> Option<Regex> {
-    RegexBuilder::new(&format!("^(?:{})$", without_quotes(expression)))
+    let plain = without_quotes(expression);
+    // One that is none by itself may be one within parentheses, such as `a)|(?:b`.
+    build(&plain)?;
+    build(&format!("^(?:{plain})$"))
+}
+
+fn build(expression: &str) -> Option<Regex> {
+    RegexBuilder::new(expression)
         .size_limit(SIZE_LIMIT)
         .dfa_size_limit(SIZE_LIMIT)
         .build()
@@ -71,6 +78,7 @@ mod tests {
             "(?=a)",
             r"a\",
             r"a\E",
+            "a)|(?:b",
             "(((a{100}){100}){100}){100}",
         ] {
             assert!(compile(bad).is_none(), "{bad}");
