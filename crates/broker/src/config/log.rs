@@ -23,7 +23,7 @@ config_keys! {
         log_flush_start_offset_checkpoint_interval_ms: i32, "log.flush.start.offset.checkpoint.interval.ms" = 60000, ReadOnly, AtLeast(0), NoEffect;
         /// Whether compacted topics are cleaned.
         log_cleaner_enable: bool, "log.cleaner.enable" = true, ReadOnly, Any, Applied;
-        /// Logs that are compacted at the same time.
+        /// Logs that are compacted at the same time, at most 64.
         log_cleaner_threads: i32, "log.cleaner.threads" = 1, ClusterWide, AtLeast(0), Applied;
         /// Memory for the cleaner's key tables, bytes.
         log_cleaner_dedupe_buffer_size: i64, "log.cleaner.dedupe.buffer.size" = 134217728, ClusterWide, Any, Applied;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use ottla_storage::{CleanError, CleanStats, CleanerLimits, LogCleaner, LogToClean};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::broker::Broker;
 use crate::config::BrokerConfig;
@@ -19,6 +20,10 @@ use crate::telemetry::{Collect, Name, Page};
 
 /// The threads sleep no shorter than this, lest they do it for every few kilobytes.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(20);
+/// The configuration is looked at again after this long, however long the backoff.
+const LONGEST_SLEEP: Duration = Duration::from_secs(15);
+/// Most threads that clean at a time.
+const MAX_THREADS: usize = 64;
 /// Bytes read and written at once, at the least.
 const MIN_IO_BUFFER: usize = 4096;
 
@@ -34,13 +39,7 @@ pub fn start(broker: &Arc<Broker>) {
     }));
     let (broker, busy) = (Arc::clone(broker), broker.shutdown().busy());
     tokio::spawn(async move {
-        loop {
-            let config = current_config(&broker);
-            let backoff = u64::try_from(config.log.log_cleaner_backoff_ms).unwrap_or(0);
-            tokio::select! {
-                () = broker.shutdown().requested() => break,
-                () = tokio::time::sleep(Duration::from_millis(backoff.max(1))) => {}
-            }
+        while rest(&broker).await {
             pass(&broker, &cleaner).await;
         }
         drop(broker);
@@ -48,10 +47,26 @@ pub fn start(broker: &Arc<Broker>) {
     });
 }
 
+/// Wait until the next pass; false when the broker stops instead. A backoff that is made shorter meanwhile counts.
+async fn rest(broker: &Broker) -> bool {
+    let began = Instant::now();
+    loop {
+        let backoff = u64::try_from(current_config(broker).log.log_cleaner_backoff_ms).unwrap_or(0);
+        let left = Duration::from_millis(backoff.max(1)).saturating_sub(began.elapsed());
+        if left.is_zero() {
+            return true;
+        }
+        tokio::select! {
+            () = broker.shutdown().requested() => return false,
+            () = tokio::time::sleep(left.min(LONGEST_SLEEP)) => {}
+        }
+    }
+}
+
 /// Clean until no log is due.
 async fn pass(broker: &Arc<Broker>, cleaner: &Arc<LogCleaner>) {
     let config = current_config(broker);
-    let threads = usize::try_from(config.log.log_cleaner_threads).unwrap_or(0);
+    let threads = threads(&config);
     let throttle = Arc::new(Throttle::new(
         config.log.log_cleaner_io_max_bytes_per_second,
     ));
@@ -82,6 +97,12 @@ fn current_config(broker: &Broker) -> BrokerConfig {
         cluster: image.configs.all_brokers(),
         fixed: broker.config(),
     })
+}
+
+/// Threads of a pass. Each takes one of the blocking pool, which others need, too.
+fn threads(config: &BrokerConfig) -> usize {
+    let threads = usize::try_from(config.log.log_cleaner_threads).unwrap_or(0);
+    threads.min(MAX_THREADS)
 }
 
 /// What each of `threads` threads may take.
@@ -243,6 +264,14 @@ mod tests {
         assert_eq!(throttle.charge(100, at(60_000)), at(100));
         assert_eq!(Throttle::new(f64::MAX).charge(1 << 40, at(5)), at(0));
         Throttle::new(0.0).charge(u64::MAX, Duration::MAX);
+    }
+
+    #[test]
+    fn threads_are_few_whatever_is_configured() {
+        for (configured, expected) in [("0", 0), ("1", 1), ("64", 64), ("2147483647", 64)] {
+            let config = BrokerConfig::with_overrides([("log.cleaner.threads", configured)]);
+            assert_eq!(threads(&config.unwrap()), expected);
+        }
     }
 
     #[test]
