@@ -9,12 +9,15 @@ import fcntl
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
+# The longest build takes some minutes.
+LIMIT_S = 3600
 
 
 class Unavailable(Exception):
@@ -31,13 +34,22 @@ def installing():
 
 
 def run(arguments, what, **options):
-    """Runs an installer; its last words become the reason when it fails."""
-    done = subprocess.run(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, errors="replace", check=False, **options)
-    if done.returncode:
-        last = [line for line in done.stdout.splitlines() if line.strip()][-3:]
+    """Runs an installer; its last words become the reason when it fails, or is not done after `LIMIT_S`."""
+    process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               text=True, errors="replace", start_new_session=True, **options)
+    try:
+        output, _ = process.communicate(timeout=LIMIT_S)
+    except BaseException as reason:
+        # With all that it has started, or that would hold the pipe, and the run, for ever.
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        if isinstance(reason, subprocess.TimeoutExpired):
+            raise Unavailable(f"{what}: not done after {LIMIT_S} s") from reason
+        raise
+    if process.returncode:
+        last = [line for line in output.splitlines() if line.strip()][-3:]
         raise Unavailable(f"{what}: {' | '.join(last)}")
-    return done.stdout
+    return output
 
 
 def program(name, package):
