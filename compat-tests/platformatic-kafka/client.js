@@ -4,7 +4,7 @@
 const assert = require('node:assert')
 const fs = require('node:fs')
 const { randomBytes } = require('node:crypto')
-const { Admin, Consumer, MessagesStreamModes, Producer } = require('@platformatic/kafka')
+const { Admin, Consumer, MessagesStreamFallbackModes, MessagesStreamModes, Producer } = require('@platformatic/kafka')
 const { Skip, checkConfigs, run } = require('../harness/cases.js')
 
 const { COMPAT_BOOTSTRAP: BOOTSTRAP, COMPAT_STRICT_BOOTSTRAP: STRICT_BOOTSTRAP, COMPAT_PREFIX: PREFIX } = process.env
@@ -150,25 +150,48 @@ async function idempotence() {
   compare(await consume(topic, 0, many.length), many)
 }
 
-// Committed records are read, aborted ones only by who reads uncommitted.
+// The first records of a topic as a member of a group reads them, given to `body` with the member while it lives.
+async function withMember(groupId, topic, count, body) {
+  await using(new Consumer({ ...common(), groupId, maxWaitTime: 100 }), async consumer => {
+    const stream = await consumer.consume({
+      topics: [topic], mode: MessagesStreamModes.COMMITTED, fallbackMode: MessagesStreamFallbackModes.EARLIEST, autocommit: false,
+    })
+    const found = []
+    for await (const message of stream) {
+      if (found.push(message) === count) break
+    }
+    await body(consumer, found)
+    await stream.close()
+  })
+}
+
+// Committed records and offsets are read, aborted records only by who reads uncommitted.
 async function transactions() {
-  const topic = `${PREFIX}-transactions`
+  const [topic, groupId] = [`${PREFIX}-transactions`, `${PREFIX}-group`]
   const run = word => Array.from({ length: 10 }, (_, i) =>
     ({ key: Buffer.from(word), value: Buffer.from(String(i)), timestamp: records[0].timestamp, headers: [] }))
   const [aborted, committed] = [run('aborted'), run('committed')]
-  await using(new Producer({ ...common(), idempotent: true, transactionalId: topic }), async producer => {
-    const first = await producer.beginTransaction()
-    await first.send({ messages: messages(topic, aborted) })
-    await first.abort()
-    const second = await producer.beginTransaction()
-    await second.send({ messages: messages(topic, committed) })
-    await second.commit()
-  })
+  await withMember(groupId, `${PREFIX}-none`, 9, (consumer, read) =>
+    using(new Producer({ ...common(), idempotent: true, transactionalId: topic }), async producer => {
+      const send = async (list, message) => {
+        const transaction = await producer.beginTransaction()
+        await transaction.addConsumer(consumer)
+        await transaction.send({ messages: messages(topic, list) })
+        await transaction.addOffset(message)
+        return transaction
+      }
+      await (await send(aborted, read[8])).abort()
+      await (await send(committed, read[6])).commit()
+    }))
   // A marker follows the ten records of each.
   compare(await consume(topic, 0, 10, 1), committed, 11)
   const all = await consume(topic, 0, 20, 0)
   compare(all.slice(0, 10), aborted)
   compare(all.slice(10), committed, 11)
+  await using(new Admin(common()), async admin => {
+    const [group] = await admin.listConsumerGroupOffsets({ groups: [groupId], requireStable: true })
+    assert.deepStrictEqual(group.topics.map(one => one.partitions.map(p => p.committedOffset)), [[7n]])
+  })
 }
 
 async function createTopic() {
