@@ -177,6 +177,8 @@ def transactions():
         client.begin_transaction()
         for record in records:
             client.send(topic, key=record.key, value=record.value, partition=0, timestamp_ms=record.timestamp)
+        # An abort would drop what is not on its way yet.
+        client.flush(30)
         client.send_offsets_to_transaction({where: OffsetAndMetadata(offset, "", -1)}, topic)
         end(client)
     first = opened()
