@@ -242,8 +242,8 @@ impl Shard for GroupShard {
             }
             GroupRequest::JoinGroup(origin, request) => self.join(origin, request, reply_to),
             GroupRequest::LeaveGroup(origin, request) => self.leave(&origin, request, reply_to),
-            GroupRequest::ListGroups(request) => {
-                let response = self.list(&request);
+            GroupRequest::ListGroups(filter) => {
+                let response = self.list(&filter);
                 self.core.reply(reply_to, response);
             }
             GroupRequest::OffsetCommit(origin, request) => self.commit(&origin, &request, reply_to),

@@ -3,12 +3,13 @@
 //! *Versions*: 4 brings a filter by state (KIP-518); 5 one by type (KIP-848).
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use ottla_protocol::messages::{ListGroupsRequest, ListGroupsResponse};
 
 use super::Handler;
 use crate::broker::Broker;
-use crate::coordinator::group::message::{GroupRequest, GroupResponse};
+use crate::coordinator::group::message::{GroupFilter, GroupRequest, GroupResponse};
 use crate::network::request::RequestContext;
 
 /// The API.
@@ -26,9 +27,10 @@ impl Handler for ListGroups {
         _: i16,
         request: ListGroupsRequest,
     ) -> ListGroupsResponse {
+        let filter = Arc::new(GroupFilter::of(&request));
         let mut groups = Vec::new();
         for shard in 0..broker.groups().shard_count() {
-            let request = GroupRequest::ListGroups(request.clone());
+            let request = GroupRequest::ListGroups(Arc::clone(&filter));
             match broker.groups().ask_shard(shard, request).await {
                 Ok(GroupResponse::ListGroups(response)) => groups.extend(response.groups),
                 Ok(_) => {}

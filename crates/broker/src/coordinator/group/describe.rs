@@ -1,6 +1,5 @@
 //! What operators ask: DescribeGroups, ListGroups, DeleteGroups and OffsetDelete.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use ottla_protocol::ResponseError;
@@ -13,12 +12,12 @@ use ottla_protocol::messages::offset_delete_response::{
     OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
 };
 use ottla_protocol::messages::{
-    ConsumerGroupDescribeResponse, DeleteGroupsResponse, DescribeGroupsResponse, ListGroupsRequest,
+    ConsumerGroupDescribeResponse, DeleteGroupsResponse, DescribeGroupsResponse,
     ListGroupsResponse, OffsetDeleteRequest, OffsetDeleteResponse,
 };
 
 use super::core::text;
-use super::message::Then;
+use super::message::{GroupFilter, Then};
 use super::offsets::tombstone;
 use super::records::GroupRecord;
 use super::{Group, GroupShard};
@@ -85,25 +84,12 @@ impl GroupShard {
         ConsumerGroupDescribeResponse::default().with_groups(groups.collect())
     }
 
-    /// Answer a ListGroups. A filter that names nothing lets everything through; names are not case-sensitive.
-    pub(super) fn list(&self, request: &ListGroupsRequest) -> ListGroupsResponse {
-        let lower = |text: &str| text.trim().to_lowercase();
-        let states: HashSet<String> = request
-            .states_filter
-            .iter()
-            .map(|state| lower(state))
-            .collect();
-        let types: HashSet<String> = request
-            .types_filter
-            .iter()
-            .map(|kind| lower(kind))
-            .collect();
+    /// Answer a ListGroups.
+    pub(super) fn list(&self, filter: &GroupFilter) -> ListGroupsResponse {
         let mut groups: Vec<ListedGroup> = Vec::new();
         for (id, group) in &self.groups {
             let (state, kind) = (group.state_name(), group.type_name());
-            let by_state = states.is_empty() || states.contains(&state.to_lowercase());
-            let by_type = types.is_empty() || types.contains(&kind.to_lowercase());
-            if by_state && by_type {
+            if filter.lets_through(&state, kind) {
                 groups.push(
                     ListedGroup::default()
                         .with_group_id(text(id).into())

@@ -1,8 +1,10 @@
 //! What a group coordinator is asked and what it answers: Kafka's messages, with where they came from.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use ottla_protocol::ResponseError;
+use ottla_protocol::kafka_protocol::protocol::StrBytes;
 use ottla_protocol::messages::{
     ConsumerGroupDescribeResponse, ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse,
     DeleteGroupsResponse, DescribeGroupsResponse, HeartbeatRequest, HeartbeatResponse,
@@ -51,7 +53,7 @@ pub enum GroupRequest {
     /// Members leave.
     LeaveGroup(Origin, LeaveGroupRequest),
     /// List the groups of the shard.
-    ListGroups(ListGroupsRequest),
+    ListGroups(Arc<GroupFilter>),
     /// Commit offsets.
     OffsetCommit(Origin, OffsetCommitRequest),
     /// Delete committed offsets.
@@ -66,6 +68,30 @@ pub enum GroupRequest {
     SyncGroup(SyncGroupRequest),
     /// Commit offsets within a producer's transaction.
     TxnOffsetCommit(TransactionalProducer, TxnOffsetCommitRequest),
+}
+
+/// Which groups are listed. A filter that names nothing lets everything through; names are not case-sensitive.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct GroupFilter {
+    states: HashSet<String>,
+    types: HashSet<String>,
+}
+
+impl GroupFilter {
+    /// As the request says, which may name as many as a frame holds.
+    pub fn of(request: &ListGroupsRequest) -> Self {
+        let lower = |text: &StrBytes| text.trim().to_lowercase();
+        Self {
+            states: request.states_filter.iter().map(lower).collect(),
+            types: request.types_filter.iter().map(lower).collect(),
+        }
+    }
+
+    /// Is a group in this state and of this type listed?
+    pub fn lets_through(&self, state: &str, kind: &str) -> bool {
+        let by_state = self.states.is_empty() || self.states.contains(&state.to_lowercase());
+        by_state && (self.types.is_empty() || self.types.contains(&kind.to_lowercase()))
+    }
 }
 
 /// The answer to a [`GroupRequest`].

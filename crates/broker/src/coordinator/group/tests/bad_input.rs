@@ -3,7 +3,7 @@
 use super::harness::*;
 use crate::answer_room::AnswerRoom;
 use crate::coordinator::group::config::GroupConfig;
-use crate::coordinator::group::message::{GroupRequest, GroupResponse};
+use crate::coordinator::group::message::{GroupFilter, GroupRequest, GroupResponse};
 use ottla_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use ottla_protocol::messages::{ListGroupsRequest, OffsetDeleteRequest};
 
@@ -332,7 +332,8 @@ fn lists_are_filtered() {
         let request = ListGroupsRequest::default()
             .with_states_filter(strings(states))
             .with_types_filter(strings(types));
-        let GroupResponse::ListGroups(response) = h.ask(GroupRequest::ListGroups(request)) else {
+        let request = GroupRequest::ListGroups(GroupFilter::of(&request).into());
+        let GroupResponse::ListGroups(response) = h.ask(request) else {
             panic!();
         };
         (response.groups.iter())
