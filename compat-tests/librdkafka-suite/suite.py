@@ -90,7 +90,7 @@ LOCAL = "negative test flags"
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 OUTCOMES = {"PASSED": PASSED, "SKIPPED": SKIPPED}
 # These take minutes, mostly of waiting for session timeouts, on Apache Kafka too; they begin first.
-SLOW = {"0098", "0081-ListConsumerGroups", *CHANGES_TESTS}
+SLOW = {"0098", "0081-ListConsumerGroups", "0113-t_max_poll_interval_exceeded", *CHANGES_TESTS}
 LIMIT_S = 600
 
 
