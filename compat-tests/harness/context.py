@@ -1,5 +1,6 @@
 """What a suite gets to work with: brokers, temporary folders, the shared fixture, a place for notes."""
 
+import contextlib
 import tempfile
 import uuid
 from pathlib import Path
@@ -56,7 +57,9 @@ class Context:
         self.endings.append(action)
 
     def close(self):
-        for action in self.endings:
-            action()
-        self.brokers.close_fresh()
-        self.folder.cleanup()
+        """Does all of it, also when some of it raises."""
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.folder.cleanup)
+            stack.callback(self.brokers.close_fresh)
+            for action in reversed(self.endings):
+                stack.callback(action)
