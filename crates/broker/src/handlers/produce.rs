@@ -21,8 +21,7 @@ use ottla_protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
 };
 use ottla_protocol::messages::{ApiKey, ProduceRequest, ProduceResponse, TransactionalId};
-use ottla_protocol::record::batch::MAGIC_V2;
-use ottla_protocol::record::{BatchHeader, InvalidBatch, ValidBatch};
+use ottla_protocol::record::{BatchHeader, InvalidBatch, ValidBatch, validate};
 use ottla_storage::append::AppendInfo;
 use ottla_storage::error::AppendError;
 
@@ -87,15 +86,14 @@ async fn handle(
 ) -> (ProduceResponse, Flushes) {
     let mut responses = Vec::with_capacity(request.topic_data.len());
     let mut flushes = Flushes::default();
-    let is_nobodys = request.transactional_id.is_none() && has_transactional_records(&request);
+    let refused = refuse_whole(&request);
     for data in request.topic_data {
         let mut answer = TopicProduceResponse::default()
             .with_name(data.name.clone())
             .with_topic_id(data.topic_id);
-        let topic = match is_nobodys {
-            // Nobody may use an id that was not given.
-            true => Err(ResponseError::TransactionalIdAuthorizationFailed),
-            false => find_topic(broker, version, &data),
+        let topic = match &refused {
+            Some((error, message)) => Err((*error, message.clone())),
+            None => find_topic(broker, version, &data).map_err(|error| (error, None)),
         };
         answer.partition_responses = match topic {
             Ok(topic) => {
@@ -112,10 +110,10 @@ async fn handle(
                     .append_all(data.partition_data, at, &mut flushes)
                     .await
             }
-            Err(error) => data
+            Err((error, message)) => data
                 .partition_data
                 .iter()
-                .map(|partition| refuse(partition.index, error, None))
+                .map(|partition| refuse(partition.index, error, message.clone()))
                 .collect(),
         };
         // As `KafkaApis.handleProduceRequest`, which answers by partition.
@@ -129,15 +127,23 @@ async fn handle(
     )
 }
 
-/// Whether a batch says that it is part of a transaction (`RequestUtils.hasTransactionalRecords`).
-fn has_transactional_records(request: &ProduceRequest) -> bool {
+/// Why nothing of the request is taken, as it is said of all its partitions: before the first batch that is part of a
+/// transaction comes one that cannot be a batch, or there is such a batch, and the id that it needs is not given
+/// (`KafkaApis.handleProduceRequest`).
+fn refuse_whole(request: &ProduceRequest) -> Option<(ResponseError, Option<String>)> {
     let mut partitions = request.topic_data.iter().flat_map(|t| &t.partition_data);
-    partitions.any(|partition| {
+    let is_transactional = partitions.find_map(|partition| {
         let records = partition.records.as_deref().unwrap_or_default();
-        let whole = BatchHeader::read(records)
-            .filter(|header| header.size().is_some_and(|size| size <= records.len()));
-        whole.is_some_and(|header| header.magic() == MAGIC_V2 && header.is_transactional())
-    })
+        match validate::begins_transactional(records) {
+            Ok(false) => None,
+            said => Some(said),
+        }
+    });
+    match is_transactional? {
+        Err(invalid) => Some((invalid.error_code(), Some(invalid.to_string()))),
+        Ok(_) if request.transactional_id.is_some() => None,
+        Ok(_) => Some((ResponseError::TransactionalIdAuthorizationFailed, None)),
+    }
 }
 
 fn find_topic(

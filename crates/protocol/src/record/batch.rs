@@ -29,7 +29,7 @@ pub const HEADER_LEN: usize = 61;
 pub const LOG_OVERHEAD: usize = 12;
 /// The one magic value this broker stores.
 pub const MAGIC_V2: i8 = 2;
-const MAGIC_AT: usize = 16;
+pub(super) const MAGIC_AT: usize = 16;
 /// Where the CRC stands; it covers everything from [`CRC_START`] on.
 pub const CRC_AT: usize = 17;
 /// First byte under the CRC.
@@ -37,7 +37,7 @@ pub const CRC_START: usize = 21;
 
 const CODEC: i16 = 0b111;
 const TIMESTAMP_TYPE: i16 = 1 << 3;
-const TRANSACTIONAL: i16 = 1 << 4;
+pub(super) const TRANSACTIONAL: i16 = 1 << 4;
 const CONTROL: i16 = 1 << 5;
 const DELETE_HORIZON: i16 = 1 << 6;
 

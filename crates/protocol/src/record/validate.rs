@@ -15,13 +15,17 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::batch::{BatchHeader, CRC_START, HEADER_LEN, LOG_OVERHEAD, MAGIC_V2, crc32c};
+use super::batch::{
+    BatchHeader, CRC_START, HEADER_LEN, LOG_OVERHEAD, MAGIC_AT, MAGIC_V2, TRANSACTIONAL, crc32c,
+};
 use super::builder::BatchBuilder;
 use super::invalid_batch::InvalidBatch;
 use super::record::{Record, RecordError, RecordReader};
 use crate::compression::{Codec, Compression};
 use crate::ids::{Offset, ProducerId, Timestamp};
 
+/// Where the length field stands.
+const LENGTH_AT: usize = 8;
 /// First version of Produce that may carry zstd (KIP-110).
 const ZSTD_PRODUCE_VERSION: i16 = 7;
 /// Smallest value of the length field that Kafka takes for a batch of any magic (`LegacyRecord.RECORD_OVERHEAD_V0`).
@@ -191,6 +195,29 @@ impl ValidBatch {
 }
 
 /// The header of the only batch in `records`.
+/// Whether what a producer sent for a partition begins with a whole batch that says that it is part of a transaction
+/// (`ByteBufferLogInputStream.nextBatch`). Looks at no more than its first bytes.
+///
+/// # Errors
+/// What begins there cannot be a batch.
+pub fn begins_transactional(records: &[u8]) -> Result<bool, InvalidBatch> {
+    let Some(length) = records.get(LENGTH_AT..).and_then(<[u8]>::first_chunk) else {
+        return Ok(false);
+    };
+    let length = i32::from_be_bytes(*length);
+    if length < MIN_BATCH_LENGTH {
+        return Err(InvalidBatch::Length(length));
+    }
+    match records.get(MAGIC_AT).map(|magic| *magic as i8) {
+        None | Some(0 | 1) => Ok(false),
+        Some(MAGIC_V2) => {
+            let is_whole = records.len() - LOG_OVERHEAD >= length as usize;
+            Ok(is_whole && i16::from(records[CRC_START + 1]) & TRANSACTIONAL != 0)
+        }
+        Some(magic) => Err(InvalidBatch::UnknownMagic(magic)),
+    }
+}
+
 fn single_batch(records: &[u8]) -> Result<BatchHeader, InvalidBatch> {
     let Some((head, _)) = records.split_first_chunk::<17>() else {
         return Err(InvalidBatch::NoBatch);

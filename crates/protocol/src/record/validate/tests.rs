@@ -193,6 +193,39 @@ fn every_fault_has_kafkas_error() {
     );
 }
 
+/// What the first bytes say, or in words why they cannot be a batch.
+fn first_bytes(records: &[u8]) -> Result<bool, String> {
+    begins_transactional(records).map_err(|invalid| invalid.to_string())
+}
+
+#[test]
+fn what_the_first_bytes_say() {
+    let plain = batch();
+    let transactional = builder().transactional().build().unwrap().to_bytes();
+    for (records, expected) in [(&plain, false), (&transactional, true)] {
+        assert_eq!(first_bytes(records), Ok(expected));
+        // Only a whole batch counts; what follows it does not.
+        for len in 0..records.len() {
+            assert_eq!(first_bytes(&records[..len]), Ok(false), "{len}");
+        }
+        let two = [&records[..], &transactional].concat();
+        assert_eq!(first_bytes(&two), Ok(expected));
+    }
+    let short = altered(&transactional, |bytes| {
+        bytes[8..12].copy_from_slice(&[0, 0, 0, 13]);
+    });
+    let expected = Err(InvalidBatch::Length(13).to_string());
+    for len in 12..short.len() {
+        assert_eq!(first_bytes(&short[..len]), expected, "{len}");
+    }
+    let strange = altered(&transactional, |bytes| bytes[16] = 3);
+    let expected = Err(InvalidBatch::UnknownMagic(3).to_string());
+    assert_eq!(first_bytes(&strange), expected);
+    assert_eq!(first_bytes(&strange[..16]), Ok(false));
+    let old = altered(&transactional, |bytes| bytes[16] = 1);
+    assert_eq!(first_bytes(&old), Ok(false));
+}
+
 #[test]
 fn zstd_needs_produce_7() {
     let bytes = builder()
