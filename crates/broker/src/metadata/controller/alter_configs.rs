@@ -166,21 +166,22 @@ impl Controller<'_> {
         resource: &ConfigResource,
         configs: &[AlterableConfig],
     ) -> Result<Changes, ApiError> {
+        let unique: HashSet<_> = configs.iter().map(|config| &config.name).collect();
+        if unique.len() != configs.len() {
+            return Err(duplicate_keys());
+        }
+        let is_null = |config: &&AlterableConfig| {
+            config.value.is_none() && config.config_operation != operation::DELETE
+        };
+        let nulls: Vec<_> = configs.iter().filter(is_null).collect();
+        check_nulls(&nulls.iter().map(|config| &*config.name).collect::<Vec<_>>())?;
         let current = self.image.configs.get(resource);
         let mut changes = Changes::new();
-        let mut nulls = Vec::new();
         for config in configs {
             let name = config.name.as_str();
-            if changes.contains_key(name) {
-                return Err(duplicate_keys());
-            }
             let value = config.value.as_ref().map(|value| value.as_str());
             let value = match (config.config_operation, value) {
                 (operation::DELETE, _) => None,
-                (operation::SET | operation::APPEND | operation::SUBTRACT, None) => {
-                    nulls.push(name);
-                    continue;
-                }
                 (operation::SET, Some(value)) => Some(value.to_owned()),
                 (operation @ (operation::APPEND | operation::SUBTRACT), Some(value)) => Some(
                     edited_list(resource, name, current.get(name), operation, value)?,
@@ -191,7 +192,7 @@ impl Controller<'_> {
             };
             changes.insert(name.to_owned(), value);
         }
-        check_nulls(&nulls).map(|()| changes)
+        Ok(changes)
     }
 
     /// Check that the resource is one whose configs can be altered at this node.
