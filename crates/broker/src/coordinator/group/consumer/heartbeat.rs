@@ -91,11 +91,13 @@ pub(in crate::coordinator::group) fn check(
             format!("ServerAssignor {name} is not supported. Supported assignors: uniform, range.");
         return refuse(ResponseError::UnsupportedAssignor, why);
     }
-    let regex = request
-        .subscribed_topic_regex
-        .as_deref()
-        .filter(|regex| !regex.is_empty());
-    if regex.is_some_and(|regex| compile(regex).is_none()) {
+    Ok(())
+}
+
+/// A regular expression is looked at when it is new to a member (`hasMemberSubscriptionChanged`).
+fn check_regex(before: &Member, updated: &Member) -> Result<(), Refusal> {
+    let new = updated.regex.as_deref().filter(|regex| !regex.is_empty());
+    if updated.regex != before.regex && new.is_some_and(|regex| compile(regex).is_none()) {
         let why = "SubscribedTopicRegex is not a valid regular expression, or too large a one.";
         return refuse(ResponseError::InvalidRegularExpression, why);
     }
@@ -130,7 +132,9 @@ impl ConsumerGroup {
         }
         let mut draft = Draft::new(self);
         let member = find_member(&mut draft, &id, request, owned.as_ref())?;
-        draft.update_member(core, &member, &updated(&member, origin, request));
+        let updated = updated(&member, origin, request);
+        check_regex(&member, &updated)?;
+        draft.update_member(core, &member, &updated);
         draft.update_target(core);
         draft.group.schedule_expressions(core);
         let is_behind = request.member_epoch > 0 && request.member_epoch < member.epoch;
