@@ -42,27 +42,33 @@ impl Handler for OffsetDelete {
             .await
             .unwrap_or_else(|error| OffsetDeleteResponse::default().with_error_code(error.code()));
         if response.error_code == 0 {
-            merge(&mut response.topics, unknown);
+            response.topics = merge(unknown, response.topics);
         }
         response
     }
 }
 
-/// Each topic stands once in the answer.
-fn merge(topics: &mut Vec<OffsetDeleteResponseTopic>, others: Vec<OffsetDeleteResponseTopic>) {
-    let mut places: HashMap<TopicName, usize> = HashMap::new();
-    for (place, topic) in topics.iter().enumerate() {
-        places.insert(topic.name.clone(), place);
+/// What does not exist and what the coordinator has answered: each topic once, unless everything exists and a topic was
+/// named twice (`OffsetDeleteResponse.Builder.merge`).
+fn merge(
+    unknown: Vec<OffsetDeleteResponseTopic>,
+    known: Vec<OffsetDeleteResponseTopic>,
+) -> Vec<OffsetDeleteResponseTopic> {
+    if unknown.is_empty() {
+        return known;
     }
-    for other in others {
-        match places.get(&other.name) {
-            Some(place) => topics[*place].partitions.extend(other.partitions),
+    let mut places: HashMap<TopicName, usize> = HashMap::new();
+    let mut topics: Vec<OffsetDeleteResponseTopic> = Vec::new();
+    for topic in unknown.into_iter().chain(known) {
+        match places.get(&topic.name) {
+            Some(place) => topics[*place].partitions.extend(topic.partitions),
             None => {
-                places.insert(other.name.clone(), topics.len());
-                topics.push(other);
+                places.insert(topic.name.clone(), topics.len());
+                topics.push(topic);
             }
         }
     }
+    topics
 }
 
 /// Take the partitions that do not exist out of the request, with an answer for them.
