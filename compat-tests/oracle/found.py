@@ -103,6 +103,19 @@ def transactional_batch_of_nobody(play):
         'name': play.name('t0'), 'partitions': [{'records': play.batch()}]}]})
 
 
+def what_cannot_be_a_batch(play):
+    """It spoils the whole request, unless a transactional batch comes before it."""
+    play.call(schema.CREATE_TOPICS, 5, {'topics': [{'name': play.name('t0'), 'num_partitions': 2, 'replication_factor': 1}], 'timeout_ms': 10000})
+    good, within = play.batch(), play.batch(stamp=(5, 0, 0), transactional=True)
+    for bad in (b'garbage of some length', play.batch(kind='magic 3'), play.batch(kind='no length')):
+        play.call(schema.PRODUCE, 9, {'acks': 0, 'timeout_ms': 10000, 'topics': [{'name': play.name('t0'), 'partitions': [{'records': bad}]}]})
+        for first, second in ((good, bad), (bad, good), (within, bad), (bad, within)):
+            for named in ('t0', 'unknown'):
+                for transactional_id in (None, play.name('x9')):
+                    play.call(schema.PRODUCE, 9, {'transactional_id': transactional_id, 'acks': -1, 'timeout_ms': 10000, 'topics': [
+                        {'name': play.name(named), 'partitions': [{'records': first}, {'index': 1, 'records': second}]}]})
+
+
 def faults_of_a_batch_in_order(play):
     """The frame of a batch, its transaction, acks, the internal topic, the content of the batch."""
     play.call(schema.CREATE_TOPICS, 5, {'topics': [{'name': play.name('t0'), 'num_partitions': 1, 'replication_factor': 1}], 'timeout_ms': 10000})
@@ -188,6 +201,16 @@ def offsets_of_no_group(play):
             play.call(schema.TXN_OFFSET_COMMIT, version, {'group_id': group, 'topics': [{'name': play.name('t1'), 'partitions': [{}]}]})
 
 
+def offsets_of_a_topic_named_twice(play):
+    """Answered twice as it was named, unless something does not exist: then once."""
+    play.call(schema.CREATE_TOPICS, 5, {'topics': [{'name': play.name('t0'), 'num_partitions': 1, 'replication_factor': 1}], 'timeout_ms': 10000})
+    play.call(schema.OFFSET_COMMIT, 9, {'group_id': play.name('g1'), 'generation_id_or_member_epoch': -1, 'topics': [
+        {'name': play.name('t0'), 'partitions': [{}]}]})
+    for more in ([{}], [{}, {'partition_index': 1}]):
+        play.call(schema.OFFSET_DELETE, 0, {'group_id': play.name('g1'), 'topics': [
+            {'name': play.name('t0'), 'partitions': [{}]}, {'name': play.name('t0'), 'partitions': more}]})
+
+
 def offsets_of_no_topic(play):
     """A topic that is not there is answered even where no partition of it is named."""
     play.call(schema.CREATE_TOPICS, 5, {'topics': [{'name': play.name('t0'), 'num_partitions': 1, 'replication_factor': 1}], 'timeout_ms': 10000})
@@ -214,6 +237,22 @@ def feature_named_twice(play):
             {'feature': 'transaction.version', 'max_version_level': level, 'upgrade_type': 1} for level in levels]})
 
 
+def configs_named_twice_or_null(play):
+    """That comes before what is wrong with their values."""
+    play.call(schema.CREATE_TOPICS, 5, {'topics': [{'name': play.name('t1'), 'num_partitions': 3, 'replication_factor': 1}], 'timeout_ms': 10000})
+    for first in ({}, {'name': 'x'}, {'value': 'x'}):
+        play.call(schema.INCREMENTAL_ALTER_CONFIGS, 1, {'resources': [{'resource_type': 2, 'resource_name': play.name('t1'), 'configs': [
+            {'config_operation': 2, 'value': 'n'}, first]}]})
+
+
+def regular_expression_of_who_leaves(play):
+    """It is looked at when it is new to a member, after the member."""
+    member = {'group_id': play.name('c0'), 'member_id': play.name('m0'), 'rebalance_timeout_ms': 60000, 'subscribed_topic_regex': '('}
+    play.call(schema.CREATE_TOPICS, 5, {'topics': [{'name': play.name('t0'), 'num_partitions': 1, 'replication_factor': 1}], 'timeout_ms': 10000})
+    for regex, epoch in (('(', -1), ('(', 1), ('(', 0), ('t', 0), ('(', 9), ('(', -1)):
+        play.call(schema.CONSUMER_GROUP_HEARTBEAT, 1, {**member, 'subscribed_topic_regex': regex, 'member_epoch': epoch, 'topic_partitions': []})
+
+
 def min_insync_of_all_brokers(play):
     """With eligible leader replicas the cluster keeps it, and no broker has one of its own."""
     for name in ('', '1'):
@@ -237,9 +276,10 @@ SCRIPTS = [script(session) for session in (no_partitions, operations_on_groups, 
                                            markers_of_nobody, many_partitions_of_a_name_given_twice,
                                            assignments_of_too_many_partitions, configs_before_topics, epochs_below_none,
                                            last_fetched_epoch_of_an_empty_log, transaction_of_no_name,
-                                           partitions_that_are_missing, transactional_batch_of_nobody, faults_of_a_batch_in_order,
+                                           partitions_that_are_missing, transactional_batch_of_nobody,
+                                           what_cannot_be_a_batch, faults_of_a_batch_in_order,
                                            first_sequence_of_a_transaction, largest_time_of_what_is_deleted,
                                            marker_of_a_coordinator_before_all, topic_named_in_two_ways, election_of_nothing,
                                            null_before_its_time, kind_of_resource_that_is_none, offsets_of_no_group,
-                                           offsets_of_no_topic, group_that_refused_its_first_member, feature_named_twice,
-                                           min_insync_of_all_brokers)]
+                                           offsets_of_no_topic, offsets_of_a_topic_named_twice, group_that_refused_its_first_member, feature_named_twice,
+                                           configs_named_twice_or_null, regular_expression_of_who_leaves, min_insync_of_all_brokers)]

@@ -308,6 +308,8 @@ def records(now_ms, count, kind, stamp, attributes):
         "crc": lambda: batch(values, **make, crc=1),
         "magic 0": lambda: batch(values, **make, magic=0),
         "magic 1": lambda: batch(values, **make, magic=1),
+        "magic 3": lambda: batch(values, **make, magic=3),
+        "no length": lambda: good[:8] + bytes(4) + good[12:],
         "count": lambda: batch(values, **make, count=count + 1),
         "last offset": lambda: batch(values, **make, last_offset_delta=count + 4),
         "control": lambda: batch(values, **{**make, "attributes": attributes | 0x20}),
@@ -328,6 +330,5 @@ def with_max_time(raw, time_ms):
 
 
 RIGHT_KINDS = ["", "", "", "keyed", "gzip", "old"]
-# Not magic 3, nor a length of 0: for these Apache Kafka refuses the good batches of a request too.
-WRONG_KINDS = ["nothing", "short", "header only", "half a header", "flipped", "two", "crc", "magic 0", "magic 1", "count",
+WRONG_KINDS = ["nothing", "short", "header only", "half a header", "flipped", "two", "crc", "magic 0", "magic 1", "magic 3", "no length", "count",
                "last offset", "control", "not transactional", "future", "offset", "leader epoch", "length", "times"]
