@@ -160,6 +160,8 @@ class Play:
     def frame(self, api, version, body, cut=0, extra=b"", as_version=None, as_key=None, size=None):
         """Sends a damaged frame: without its last bytes, with bytes too many, under another version, key or size."""
         self.number += 1
+        if api in GROUPS_TOLD:
+            self.group_barrier()
         whole = wire.request_bytes(api, version, given(body, self), self.number)
         frame = whole[:max(0, len(whole) - cut)] + extra
         key, number = as_key if as_key is not None else api.key, as_version if as_version is not None else version
