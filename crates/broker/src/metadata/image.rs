@@ -22,7 +22,7 @@ use super::record::{MetadataRecord, ProducerIdsRecord};
 pub use cluster::{BrokerRegistration, ClusterImage};
 pub use configs::{ConfigResource, ConfigResourceType, ConfigurationsImage};
 pub use features::FeaturesImage;
-pub use quotas::ClientQuotasImage;
+pub use quotas::{ClientQuotaEntity, ClientQuotasImage};
 pub use security::{AclsImage, DelegationTokensImage, ScramImage};
 pub use topics::{LeaderRecoveryState, PartitionRegistration, TopicImage, TopicsImage};
 
