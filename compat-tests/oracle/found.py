@@ -263,6 +263,18 @@ def min_insync_of_all_brokers(play):
             {'name': 'min.insync.replicas', 'value': '1'}]}], 'validate_only': True})
 
 
+def first_batch_that_does_not_fit(play):
+    """Where the rest of max_bytes is less than the first batch, nothing is said of transactions; with no rest, that there are none."""
+    topics = [play.name('t0'), play.name('t1')]
+    play.call(schema.CREATE_TOPICS, 5, {'topics': [{'name': name, 'num_partitions': 1, 'replication_factor': 1} for name in topics], 'timeout_ms': 10000})
+    for name in topics:
+        play.call(schema.PRODUCE, 9, {'acks': -1, 'timeout_ms': 10000, 'topics': [{'name': name, 'partitions': [{'records': play.batch()}]}]})
+    for max_bytes in (1, 100, 1000):
+        for isolation in (0, 1):
+            play.call(schema.FETCH, 5, {'replica_id': -1, 'max_wait_ms': 1, 'max_bytes': max_bytes, 'isolation_level': isolation, 'topics': [
+                {'topic': name, 'partitions': [{'partition': 0, 'log_start_offset': -1, 'partition_max_bytes': 1048576}]} for name in topics]})
+
+
 def script(session):
     """A pasted session as a script of the oracle, whose names are its own."""
     def play(recorder):
@@ -282,4 +294,5 @@ SCRIPTS = [script(session) for session in (no_partitions, operations_on_groups, 
                                            marker_of_a_coordinator_before_all, topic_named_in_two_ways, election_of_nothing,
                                            null_before_its_time, kind_of_resource_that_is_none, offsets_of_no_group,
                                            offsets_of_no_topic, offsets_of_a_topic_named_twice, group_that_refused_its_first_member, feature_named_twice,
-                                           configs_named_twice_or_null, regular_expression_of_who_leaves, min_insync_of_all_brokers)]
+                                           configs_named_twice_or_null, regular_expression_of_who_leaves, min_insync_of_all_brokers,
+                                           first_batch_that_does_not_fit)]

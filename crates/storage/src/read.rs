@@ -353,6 +353,11 @@ impl LogSlice {
         self.len == 0
     }
 
+    /// True when it holds no batch although there is one: the first is larger than what was asked for.
+    pub fn leaves_out_first_batch(&self) -> bool {
+        self.is_empty() && self.segments.is_some()
+    }
+
     fn push(&mut self, file: Arc<dyn File>, from: u32, to: u32, recently_written: bool) {
         self.ranges.push(FileRange {
             file,

@@ -452,6 +452,8 @@ fn look_up(
     let slice = partition.read(from, isolation, limit, whole_first_batch, source)?;
     let aborted = match isolation {
         Isolation::ReadUncommitted => None,
+        // As `ReplicaManager.readFromLog` where the first entry is incomplete.
+        Isolation::ReadCommitted if slice.leaves_out_first_batch() => None,
         Isolation::ReadCommitted => Some(
             partition
                 .reader()
