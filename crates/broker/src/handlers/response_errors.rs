@@ -53,6 +53,8 @@ response_errors! {
     DeleteGroupsResponse: |response, errors| errors.add_all(response.results.iter().map(|g| g.error_code));
     DescribeGroupsResponse: |response, errors| errors.add_all(response.groups.iter().map(|g| g.error_code));
     DescribeLogDirsResponse: |response, errors| errors.add(response.error_code);
+    AlterClientQuotasResponse: |response, errors| errors.add_all(response.entries.iter().map(|e| e.error_code));
+    DescribeClientQuotasResponse: |response, errors| errors.add(response.error_code);
     DescribeQuorumResponse: |response, errors| errors.add(response.error_code);
     HeartbeatResponse: |response, errors| errors.add(response.error_code);
     JoinGroupResponse: |response, errors| errors.add(response.error_code);

@@ -4,6 +4,7 @@
 //! that (`publisher.rs`). Rules and messages are those of Apache Kafka's controller (`ControllerApis`,
 //! `ReplicationControlManager`, `ConfigurationControlManager`, `ClusterControlManager`); each file names its source.
 
+mod alter_client_quotas;
 mod alter_configs;
 mod alter_partition_reassignments;
 mod create_partitions;
@@ -28,6 +29,7 @@ use super::record::MetadataRecord;
 use crate::config::BrokerConfig;
 use crate::config::dynamic::{Layers, Overrides};
 
+pub use alter_client_quotas::failed_alterations;
 pub use error_text::error_text;
 pub use producer_ids::PRODUCER_ID_BLOCK_LEN;
 pub use registration::{REGISTERED_FEATURES, ShutdownKind};

@@ -5,8 +5,9 @@
 
 use ottla_protocol::ids::BrokerId;
 use ottla_protocol::messages::{
-    AllocateProducerIdsRequest, AllocateProducerIdsResponse, AlterConfigsRequest,
-    AlterConfigsResponse, AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse,
+    AllocateProducerIdsRequest, AllocateProducerIdsResponse, AlterClientQuotasRequest,
+    AlterClientQuotasResponse, AlterConfigsRequest, AlterConfigsResponse,
+    AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse,
     CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
     DeleteTopicsRequest, DeleteTopicsResponse, ElectLeadersRequest, ElectLeadersResponse,
     IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, UpdateFeaturesRequest,
@@ -130,6 +131,18 @@ impl ControllerClient {
         request: AlterConfigsRequest,
     ) -> Result<AlterConfigsResponse, ControllerStopped> {
         self.call(move |controller| controller.alter_configs(&request))
+            .await
+    }
+
+    /// Set and remove client quotas.
+    ///
+    /// # Errors
+    /// The controller has stopped.
+    pub async fn alter_client_quotas(
+        &self,
+        request: AlterClientQuotasRequest,
+    ) -> Result<AlterClientQuotasResponse, ControllerStopped> {
+        self.call(move |controller| controller.alter_client_quotas(&request))
             .await
     }
 

@@ -14,6 +14,9 @@ pub fn error_text(error: ResponseError) -> String {
             "This most likely occurs because of a request being malformed by the client library or the message was \
              sent to an incompatible broker. See the broker logs for more details."
         }
+        ResponseError::PolicyViolation => {
+            "Request parameters do not satisfy the configured policy."
+        }
         ResponseError::PreferredLeaderNotAvailable => "The preferred leader was not available.",
         ResponseError::TopicDeletionDisabled => "Topic deletion is disabled.",
         ResponseError::UnknownTopicId => "This server does not host this topic ID.",

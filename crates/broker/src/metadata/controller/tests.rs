@@ -1,5 +1,6 @@
 //! A cluster of one broker, whose decisions are replayed as they come.
 
+mod client_quotas;
 mod configs;
 mod elections;
 mod reassignments;

@@ -44,6 +44,15 @@ impl ClientQuotaEntity {
             .find(|(found, _)| *found == part_type)
             .map(|(_, name)| name)
     }
+
+    /// The parts as records hold them.
+    pub fn records(&self) -> Vec<EntityData> {
+        let part = |(part_type, name): (&str, Option<&str>)| EntityData {
+            entity_type: part_type.to_owned(),
+            entity_name: name.map(ToOwned::to_owned),
+        };
+        self.parts().map(part).collect()
+    }
 }
 
 /// All client quotas. What none was set for is not in it.
@@ -87,7 +96,7 @@ impl ClientQuotasImage {
         for (entity, values) in self.entities() {
             records.extend(values.iter().map(|(key, value)| {
                 MetadataRecord::from(ClientQuotaRecord {
-                    entity: entity_data(entity),
+                    entity: entity.records(),
                     key: key.clone(),
                     value: *value,
                     remove: false,
@@ -95,15 +104,6 @@ impl ClientQuotasImage {
             }));
         }
     }
-}
-
-/// An entity as records hold it.
-pub(crate) fn entity_data(entity: &ClientQuotaEntity) -> Vec<EntityData> {
-    let part = |(part_type, name): (&str, Option<&str>)| EntityData {
-        entity_type: part_type.to_owned(),
-        entity_name: name.map(ToOwned::to_owned),
-    };
-    entity.parts().map(part).collect()
 }
 
 #[cfg(test)]
