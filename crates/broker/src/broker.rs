@@ -22,12 +22,13 @@ use crate::coordinator::transaction::coordinator::{
     Surroundings, TransactionCoordinator, transaction_config,
 };
 use crate::housekeeping;
-use crate::metadata::publisher::{MetadataError, RunningController};
+use crate::metadata::publisher::{MetadataError, MetadataPublisher, RunningController};
 use crate::metadata::service::MetadataService;
 use crate::network::NetworkLimits;
 use crate::network::cold_read::ColdReads;
 use crate::network::listener::{ConnectionSlots, Listener};
 use crate::partition::manager::PartitionManager;
+use crate::quota::ClientQuotas;
 use crate::shutdown::Shutdown;
 use crate::telemetry::{BrokerState, Telemetry};
 
@@ -55,6 +56,7 @@ pub struct Broker {
     partitions: Arc<PartitionManager>,
     groups: Arc<GroupCoordinator>,
     transactions: Arc<TransactionCoordinator>,
+    quotas: Arc<ClientQuotas>,
 }
 
 impl Broker {
@@ -111,6 +113,11 @@ impl Broker {
     /// The coordinator of transactions.
     pub fn transactions(&self) -> &TransactionCoordinator {
         &self.transactions
+    }
+
+    /// The quotas of clients.
+    pub fn quotas(&self) -> &Arc<ClientQuotas> {
+        &self.quotas
     }
 }
 
@@ -263,12 +270,15 @@ impl RunningBroker {
             shutdown.clone(),
         ));
         groups.start();
+        let quotas = Arc::new(ClientQuotas::new(&config.quotas, Arc::clone(&clock)));
+        let publishers: Vec<Arc<dyn MetadataPublisher>> =
+            vec![partitions.clone(), groups.clone(), quotas.clone()];
         let fatal = shutdown.clone();
         let RunningController {
             client,
             cache,
             thread,
-        } = controller.run(vec![partitions.clone(), groups.clone()], move |error| {
+        } = controller.run(publishers, move |error| {
             tracing::error!(%error, "the metadata log has failed: the broker stops");
             fatal.request();
         })?;
@@ -304,9 +314,11 @@ impl RunningBroker {
             partitions,
             groups,
             transactions,
+            quotas,
         });
         broker.telemetry.add(Arc::new(BrokerSamples::new(&broker)));
         broker.telemetry.add(Arc::new(GroupSamples::new(&broker)));
+        broker.telemetry.add(Arc::clone(&broker.quotas) as _);
         housekeeping::start(&broker);
         let (loading, mut loaded) = load(&broker);
         let all_open = loaded.wait_for(|loaded| *loaded);

@@ -14,6 +14,7 @@ pub mod metadata;
 pub mod network;
 pub mod partition;
 pub mod preflight;
+pub mod quota;
 pub mod shutdown;
 pub mod supervisor;
 pub mod telemetry;

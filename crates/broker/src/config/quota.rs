@@ -5,16 +5,16 @@ use super::key::config_keys;
 config_keys! {
     /// Quota windows, and the Java metrics keys that have no meaning here.
     pub struct QuotaSettings, keys KEYS {
+        /// Windows kept to measure a client's rate.
+        quota_window_num: i32, "quota.window.num" = 11, ReadOnly, AtLeast(1), Applied;
+        /// Length of a client quota window, seconds.
+        quota_window_size_seconds: i32, "quota.window.size.seconds" = 1, ReadOnly, AtLeast(1), Applied;
+        /// Windows kept to measure a client's topic mutations.
+        controller_quota_window_num: i32, "controller.quota.window.num" = 11, ReadOnly, AtLeast(1), Applied;
+        /// Length of a topic mutation quota window, seconds.
+        controller_quota_window_size_seconds: i32, "controller.quota.window.size.seconds" = 1, ReadOnly, AtLeast(1), Applied;
     }
     without_field {
-        /// Windows kept to measure a client's rate.
-        Int "quota.window.num" = 11, ReadOnly, AtLeast(1), NoEffect;
-        /// Length of a client quota window, seconds.
-        Int "quota.window.size.seconds" = 1, ReadOnly, AtLeast(1), NoEffect;
-        /// Windows kept to measure a client's topic mutations.
-        Int "controller.quota.window.num" = 11, ReadOnly, AtLeast(1), NoEffect;
-        /// Length of a topic mutation quota window, seconds.
-        Int "controller.quota.window.size.seconds" = 1, ReadOnly, AtLeast(1), NoEffect;
         /// Windows kept to measure replication.
         Int "replication.quota.window.num" = 11, ReadOnly, AtLeast(1), NoEffect;
         /// Length of a replication quota window, seconds.

@@ -33,6 +33,7 @@ pub struct MetadataDelta {
     configs: BTreeSet<ConfigResource>,
     brokers: BTreeSet<BrokerId>,
     features: bool,
+    client_quotas: bool,
     records: usize,
 }
 
@@ -46,6 +47,7 @@ impl MetadataDelta {
             configs: BTreeSet::new(),
             brokers: BTreeSet::new(),
             features: false,
+            client_quotas: false,
             records: 0,
         }
     }
@@ -118,6 +120,11 @@ impl MetadataDelta {
         self.features
     }
 
+    /// Whether a client quota was set or removed.
+    pub fn client_quotas_changed(&self) -> bool {
+        self.client_quotas
+    }
+
     fn note(&mut self, record: &MetadataRecord) {
         use MetadataRecord as R;
         match record {
@@ -137,6 +144,7 @@ impl MetadataDelta {
             R::UnfenceBroker(record) => self.broker(record.id),
             R::BrokerRegistrationChange(record) => self.broker(record.broker_id),
             R::FeatureLevel(_) => self.features = true,
+            R::ClientQuota(_) => self.client_quotas = true,
             _ => {}
         }
     }

@@ -150,6 +150,9 @@ catalogue! {
     SendfileBytes Counter "ottla_sendfile_bytes_total" ["tls"] "Record bytes that left by sendfile";
     CopiedBytes Counter "ottla_fetch_copied_bytes_total" [] "Record bytes that left through a buffer";
     ColdReads Counter "ottla_page_cache_miss_reads_total" [] "Reads of records that were not in the page cache";
+    QuotaByteRate Gauge "kafka_server_quota_byte_rate" ["resource", "user", "clientId"] "Rate that a quota sees, bytes/s; the busiest entities that have one";
+    QuotaThrottleTime Gauge "kafka_server_quota_throttle_time" ["resource", "user", "clientId"] "Average time that a quota holds requests back, ms";
+
     PurgatorySize Gauge "kafka_server_delayedoperationpurgatory_purgatorysize" ["delayedOperation"] "Requests parked";
     FetchSessions Gauge "kafka_server_fetchsessioncache_numincrementalfetchsessions" [] "Incremental fetch sessions";
     FetchSessionEvictions Counter "kafka_server_fetchsessioncache_incrementalfetchsessionevictions_total" [] "Incremental fetch sessions evicted";
