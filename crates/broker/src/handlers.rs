@@ -13,6 +13,7 @@ use crate::broker::Broker;
 use crate::network::request::RequestContext;
 use crate::network::send::Part;
 pub use response_errors::ResponseErrors;
+pub use throttle_time::ThrottleTime;
 
 pub mod add_offsets_to_txn;
 pub mod add_partitions_to_txn;
@@ -55,6 +56,7 @@ pub mod list_offsets;
 pub mod list_partition_reassignments;
 pub mod list_transactions;
 pub mod metadata;
+mod mutation_quota;
 pub mod nodes;
 pub mod offset_commit;
 pub mod offset_delete;
@@ -64,6 +66,7 @@ mod partition_view;
 pub mod produce;
 mod response_errors;
 pub mod sync_group;
+mod throttle_time;
 pub mod transaction_request;
 pub mod txn_offset_commit;
 pub mod update_features;
@@ -72,7 +75,9 @@ pub mod write_txn_markers;
 /// One Kafka API whose answer is a plain message.
 pub trait Handler {
     /// The request message.
-    type Request: Request<Response: ResponseErrors + Send + Sync + 'static> + Send + 'static;
+    type Request: Request<Response: ResponseErrors + ThrottleTime + Send + Sync + 'static>
+        + Send
+        + 'static;
     /// The API's name as metrics and logs show it (`ApiKeys.name`).
     const NAME: &'static str;
     /// The versions that are announced and served.
@@ -231,6 +236,12 @@ pub fn find(prefix: RequestPrefix) -> Result<&'static Api, Refusal> {
     }
 }
 
+/// Whether requests of this API count for no quota on time: what brokers ask of each other
+/// (`RequestHandlerHelper.sendResponseExemptThrottle`). A Fetch of a follower and a Produce with acks=0 do not count either.
+pub fn is_exempt(api_key: i16) -> bool {
+    api_key == ApiKey::WriteTxnMarkers as i16
+}
+
 const fn api<H: Handler>(key: ApiKey) -> Api {
     Api {
         key,
@@ -250,7 +261,10 @@ fn run<'a, H: Handler>(
 ) -> Answer<'a> {
     Box::pin(async move {
         let request = wire::decode_request::<H::Request>(&mut body, version)?;
-        let response = H::handle(broker, context, version, request).await;
+        let mut response = H::handle(broker, context, version, request).await;
+        if !is_exempt(H::Request::KEY) {
+            response.set_throttle_time_ms(context.throttle_time_ms(broker.quotas()));
+        }
         let mut errors = broker.telemetry().requests.errors(H::Request::KEY, H::NAME);
         response.count_errors(&mut errors);
         drop(errors);

@@ -12,6 +12,7 @@ pub mod frame_reader;
 pub mod listener;
 pub mod request;
 pub mod send;
+pub mod thread_time;
 
 /// What connections may take, from the configuration.
 #[derive(Debug, Clone)]

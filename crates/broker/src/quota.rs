@@ -130,6 +130,19 @@ impl ClientQuotas {
         })
     }
 
+    /// A request of `client` has kept threads busy for `time`.
+    pub fn record_request(&self, client: &QuotaClient<'_>, time: Duration, throttle: &Throttle) {
+        if let Some(limit) = self.limit(QuotaKind::Request, client) {
+            let ms = self.record(&limit, percent(time), self.now_ms());
+            throttle.raise(QuotaKind::Request, ms);
+        }
+    }
+
+    /// Sending the answer of `client` has kept threads busy for `time`. It is the next request that this may hold back.
+    pub fn record_send(&self, client: &QuotaClient<'_>, time: Duration) {
+        self.record_request(client, time, &Throttle::default());
+    }
+
     /// What was recorded of `value` was not used after all.
     pub fn unrecord(&self, limit: &Limit, value: f64, now_ms: i64) {
         self.with_sensor(limit, now_ms, |sensor| {
@@ -242,6 +255,11 @@ impl fmt::Debug for ClientQuotas {
             .field("index", &self.index.load())
             .finish_non_exhaustive()
     }
+}
+
+/// Hundredths of one thread, times seconds.
+fn percent(time: Duration) -> f64 {
+    time.as_secs_f64() * 100.0
 }
 
 /// A sensor is whole between any two operations on it.

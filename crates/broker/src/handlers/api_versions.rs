@@ -30,12 +30,13 @@ pub const API: Api = Api {
     max: MAX_VERSION,
     run: |broker, context, version, mut body| -> Answer<'_> {
         Box::pin(async move {
-            let (version, response) = if !(0..=MAX_VERSION).contains(&version) {
+            let (version, mut response) = if !(0..=MAX_VERSION).contains(&version) {
                 (0, unsupported_version())
             } else {
                 let request = wire::decode_request::<ApiVersionsRequest>(&mut body, version)?;
                 (version, answer(broker, context, version, &request))
             };
+            response.throttle_time_ms = context.throttle_time_ms(broker.quotas());
             let key = ApiKey::ApiVersions as i16;
             Ok(Reply::Bytes(wire::encode_response(
                 key,

@@ -1,6 +1,6 @@
 //! CreatePartitions: decided by the controller; answered when the partitions can be used.
 //!
-//! Versions 0-3, which differ in encoding and throttling only. Every topic of the request is in the answer.
+//! Versions 0-3, which differ in encoding only, and in that from 3 on a quota on mutations refuses (KIP-599). Every topic of the request is in the answer.
 
 use std::ops::RangeInclusive;
 
@@ -9,9 +9,13 @@ use ottla_protocol::messages::create_partitions_response::CreatePartitionsTopicR
 use ottla_protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse};
 
 use super::Handler;
+use super::mutation_quota::Limited;
 use crate::broker::Broker;
 use crate::metadata::service::MetadataService;
 use crate::network::request::RequestContext;
+
+/// First version that knows THROTTLING_QUOTA_EXCEEDED.
+const STRICT_FROM: i16 = 3;
 
 /// The API.
 #[derive(Debug)]
@@ -24,11 +28,14 @@ impl Handler for CreatePartitions {
 
     async fn handle(
         broker: &Broker,
-        _: &RequestContext<'_>,
-        _: i16,
+        context: &RequestContext<'_>,
+        version: i16,
         request: CreatePartitionsRequest,
     ) -> CreatePartitionsResponse {
-        answer(broker.metadata(), request).await
+        let limited = Limited::new(broker, context, version >= STRICT_FROM);
+        let response = answer(limited.metadata(), request).await;
+        limited.settle(context);
+        response
     }
 }
 

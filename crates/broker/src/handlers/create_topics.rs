@@ -1,7 +1,7 @@
 //! CreateTopics: decided by the controller; answered when the topics can be used.
 //!
 //! Versions 2-7. v4: -1 partitions or replicas mean the broker's default. v5: the answer tells number of partitions,
-//! replicas and all effective configs. v7: topic ids. The client's timeout is not looked at: a single node answers when
+//! replicas and all effective configs. v6: a quota on mutations refuses (KIP-599). v7: topic ids. The client's timeout is not looked at: a single node answers when
 //! its disk has.
 
 use std::ops::RangeInclusive;
@@ -11,9 +11,13 @@ use ottla_protocol::messages::create_topics_response::CreatableTopicResult;
 use ottla_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
 
 use super::Handler;
+use super::mutation_quota::Limited;
 use crate::broker::Broker;
 use crate::metadata::service::MetadataService;
 use crate::network::request::RequestContext;
+
+/// First version that knows THROTTLING_QUOTA_EXCEEDED.
+const STRICT_FROM: i16 = 6;
 
 /// The API.
 #[derive(Debug)]
@@ -26,11 +30,14 @@ impl Handler for CreateTopics {
 
     async fn handle(
         broker: &Broker,
-        _: &RequestContext<'_>,
-        _: i16,
+        context: &RequestContext<'_>,
+        version: i16,
         request: CreateTopicsRequest,
     ) -> CreateTopicsResponse {
-        answer(broker.metadata(), request).await
+        let limited = Limited::new(broker, context, version >= STRICT_FROM);
+        let response = answer(limited.metadata(), request).await;
+        limited.settle(context);
+        response
     }
 }
 

@@ -1,6 +1,7 @@
 //! DeleteTopics: decided by the controller; answered when the topics are gone.
 //!
-//! Versions 1-6. v3: a code of its own when deletion is switched off. v6: topics by id.
+//! Versions 1-6. v3: a code of its own when deletion is switched off. v5: a quota on mutations refuses
+//! (KIP-599). v6: topics by id.
 
 use std::ops::RangeInclusive;
 
@@ -9,9 +10,13 @@ use ottla_protocol::messages::delete_topics_response::DeletableTopicResult;
 use ottla_protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse};
 
 use super::Handler;
+use super::mutation_quota::Limited;
 use crate::broker::Broker;
 use crate::metadata::service::MetadataService;
 use crate::network::request::RequestContext;
+
+/// First version that knows THROTTLING_QUOTA_EXCEEDED.
+const STRICT_FROM: i16 = 5;
 
 /// The API.
 #[derive(Debug)]
@@ -24,11 +29,14 @@ impl Handler for DeleteTopics {
 
     async fn handle(
         broker: &Broker,
-        _: &RequestContext<'_>,
+        context: &RequestContext<'_>,
         version: i16,
         request: DeleteTopicsRequest,
     ) -> DeleteTopicsResponse {
-        answer(broker.metadata(), version, request).await
+        let limited = Limited::new(broker, context, version >= STRICT_FROM);
+        let response = answer(limited.metadata(), version, request).await;
+        limited.settle(context);
+        response
     }
 }
 

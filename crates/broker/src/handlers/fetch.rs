@@ -4,6 +4,7 @@
 //! this process's memory. Batches are sent whole. The first partition that has something gives at least one batch, whatever
 //! the limits say; after that `max_bytes`, `fetch.max.bytes` and each partition's own limit hold, in the order of the request
 //! (KIP-74). A request that finds fewer than `min_bytes` is parked until an append to one of its partitions, or `max_wait_ms`.
+//! A client that goes over its quotas gets no records, but the time after which it may ask again.
 //! Session id 0 is always answered, which makes every fetch a full one (KIP-227 leaves the broker that choice).
 //!
 //! *Versions*: 5 log start offset; 7 sessions; 9 leader epochs (KIP-320); 10 zstd (KIP-110); 11 preferred replica (KIP-392);
@@ -35,11 +36,15 @@ use crate::network::send::Part;
 use crate::partition::topic::Topic;
 use crate::partition::waiters::Wakeup;
 use crate::partition::{Isolation, Partition};
+use crate::quota::QuotaKind;
 
 /// `FetchMetadata.INITIAL_EPOCH`: asks for a new session.
 const NEW_SESSION_EPOCH: i32 = 0;
 /// `FetchMetadata.FINAL_EPOCH`: asks for none, or ends one.
 const FINAL_EPOCH: i32 = -1;
+
+/// First version whose header has tagged fields.
+const FLEXIBLE_FROM: i16 = 12;
 
 /// The API's place in [`super::APIS`].
 pub const API: Api = Api {
@@ -51,7 +56,10 @@ pub const API: Api = Api {
     run: |broker, context, version, mut body| -> Answer<'_> {
         Box::pin(async move {
             let request = wire::decode_request::<FetchRequest>(&mut body, version)?;
-            let fetched = handle(broker, context, version, &request).await;
+            let fetched = handle(broker, context, version, &request)
+                .await
+                .within_quota(broker, context, version)?;
+            fetched.count_traffic();
             let mut errors = broker.telemetry().requests.errors(API.key as i16, API.name);
             fetched.response.count_errors(&mut errors);
             drop(errors);
@@ -67,6 +75,8 @@ struct Fetched {
     response: FetchResponse,
     /// One per partition of the response, in its order.
     records: Vec<Records>,
+    /// What the topics that exist give: record bytes, and partitions that failed.
+    traffic: Vec<(Arc<Topic>, u64, u64)>,
 }
 
 impl Fetched {
@@ -74,6 +84,67 @@ impl Fetched {
         Self {
             response: FetchResponse::default().with_error_code(error.code()),
             records: Vec::new(),
+            traffic: Vec::new(),
+        }
+    }
+
+    /// Hold the answer against its client's quotas. Who is held back gets an answer without partitions, and the records that it
+    /// does not get count for nothing (`KafkaApis.handleFetchRequest`). One answer alone may be more than a quota ever lets
+    /// pass, when a single batch is: that is let go when the client has used nothing else, or it would never come by it.
+    fn within_quota(
+        mut self,
+        broker: &Broker,
+        context: &RequestContext<'_>,
+        version: i16,
+    ) -> Result<Self, EncodeError> {
+        let quotas = broker.quotas();
+        let throttle_ms = context.throttle_time_ms(quotas);
+        let limit = quotas.limit(QuotaKind::Fetch, &context.client_of_quotas());
+        let Some(limit) = limit else {
+            return Ok(self.throttled(throttle_ms));
+        };
+        let (bytes, now_ms) = (self.size(version)? as f64, quotas.now_ms());
+        let ms = quotas.record(&limit, bytes, now_ms);
+        context.throttle.raise(QuotaKind::Fetch, ms);
+        if context.throttle.ms() == 0 {
+            return Ok(self);
+        }
+        quotas.unrecord(&limit, bytes, now_ms);
+        let is_within = throttle_ms == 0 && quotas.record(&limit, 0.0, now_ms) == 0;
+        if is_within && bytes > quotas.most_at_once(&limit) {
+            quotas.record(&limit, bytes, now_ms);
+            self.response.throttle_time_ms = context.throttle.ms();
+            return Ok(self);
+        }
+        Ok(self.throttled(context.throttle.ms()))
+    }
+
+    /// What a client that is held back for `ms` gets.
+    fn throttled(self, ms: i32) -> Self {
+        match ms {
+            0 => self,
+            ms => Self {
+                response: FetchResponse::default().with_throttle_time_ms(ms),
+                records: Vec::new(),
+                traffic: Vec::new(),
+            },
+        }
+    }
+
+    /// Bytes of the response without its header, as quotas count them (`FetchResponse.sizeOf`).
+    fn size(&self, version: i16) -> Result<u64, EncodeError> {
+        let lens: Vec<u32> = self.records.iter().map(|records| records.len).collect();
+        let frame = fetch_frame::encode(0, version, &self.response, &lens)?;
+        let header = match version {
+            ..FLEXIBLE_FROM => 4,
+            _ => 5,
+        };
+        Ok(frame.len() - header)
+    }
+
+    fn count_traffic(&self) {
+        for (topic, bytes, failures) in &self.traffic {
+            topic.counters.fetched(*bytes, *failures);
         }
     }
 
@@ -102,9 +173,16 @@ async fn handle(
     if !is_full {
         return Fetched::refuse(ResponseError::FetchSessionIdNotFound);
     }
-    let fetch = Fetch::resolve(broker, version, request);
+    let fetch = Fetch::resolve(broker, context, version, request);
     let read = fetch.wait_and_read(request, &context.waited).await;
     fetch.respond(read)
+}
+
+/// More than this is never let pass at once (`ClientQuotaManager.getMaxValueInQuotaWindow`).
+fn most_within_quota(broker: &Broker, context: &RequestContext<'_>) -> i32 {
+    let quotas = broker.quotas();
+    let limit = quotas.limit(QuotaKind::Fetch, &context.client_of_quotas());
+    limit.map_or(i32::MAX, |limit| quotas.most_at_once(&limit) as i32)
 }
 
 /// A request with its partitions looked up.
@@ -141,7 +219,12 @@ struct Read {
 }
 
 impl<'a> Fetch<'a> {
-    fn resolve(broker: &'a Broker, version: i16, request: &'a FetchRequest) -> Self {
+    fn resolve(
+        broker: &'a Broker,
+        context: &RequestContext<'_>,
+        version: i16,
+        request: &'a FetchRequest,
+    ) -> Self {
         let find = |topic: &FetchTopic| {
             if version >= 13 {
                 broker.partitions().topic_by_id(TopicId(topic.topic_id))
@@ -151,7 +234,8 @@ impl<'a> Fetch<'a> {
         };
         let max_bytes = request
             .max_bytes
-            .min(broker.network_limits().fetch_max_bytes);
+            .min(broker.network_limits().fetch_max_bytes)
+            .min(most_within_quota(broker, context));
         let replica = if version >= 15 {
             request.replica_state.replica_id
         } else {
@@ -325,23 +409,24 @@ impl<'a> Fetch<'a> {
 
     /// The partitions in the order of the request, those that do not exist last. Neighbours of one topic share its entry, so
     /// that a topic can have two (`KafkaApis.handleFetchRequest`, `FetchResponse.toMessage`).
-    fn respond(&self, read: Read) -> Fetched {
+    fn respond(self, read: Read) -> Fetched {
         let mut response = ResponseBuilder::with_capacity(self.topics.len(), read.partitions.len());
         let mut missing = Vec::new();
         let mut partitions = read.partitions.into_iter();
-        for (wanted, found) in &self.topics {
+        let mut traffic = Vec::with_capacity(self.topics.len());
+        for (wanted, found) in self.topics {
             let mut bytes = 0;
             let mut failures = 0;
             for read in partitions.by_ref().take(wanted.partitions.len()) {
                 bytes += u64::from(read.records.len);
                 failures += u64::from(read.data.error_code != 0);
                 match read.is_missing {
-                    true => missing.push((*wanted, read)),
+                    true => missing.push((wanted, read)),
                     false => response.push(wanted, read),
                 }
             }
             if let Some(found) = found {
-                found.counters.fetched(bytes, failures);
+                traffic.push((found, bytes, failures));
             }
         }
         for (wanted, read) in missing {
@@ -350,6 +435,7 @@ impl<'a> Fetch<'a> {
         Fetched {
             response: FetchResponse::default().with_responses(response.topics),
             records: response.records,
+            traffic,
         }
     }
 }

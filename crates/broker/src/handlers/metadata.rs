@@ -25,6 +25,7 @@ use uuid::Uuid;
 
 use super::Handler;
 use super::authorized_operations;
+use super::mutation_quota::Limited;
 use super::nodes::{Node, nodes};
 use super::partition_view;
 use crate::broker::Broker;
@@ -51,7 +52,11 @@ impl Handler for Metadata {
         version: i16,
         request: MetadataRequest,
     ) -> MetadataResponse {
-        let mut response = answer(broker.metadata(), context.connection, version, &request).await;
+        let mut response = {
+            // A topic that is created by the way counts for the quota on mutations, as if it was asked for.
+            let limited = Limited::new(broker, context, true);
+            answer(limited.metadata(), context.connection, version, &request).await
+        };
         if !broker.partitions().is_loaded() {
             hide_opening(broker.partitions(), &mut response);
         }
@@ -255,7 +260,10 @@ impl View<'_> {
         if let Some(topic) = self.image.topics.by_name(&name) {
             return self.topic(topic);
         }
-        let refusal = created.iter().find(|(of, code)| *of == name && *code != 0);
+        let quota_exceeded = ResponseError::ThrottlingQuotaExceeded.code();
+        let refusal = created
+            .iter()
+            .find(|(of, code)| *of == name && *code != 0 && *code != quota_exceeded);
         let error = match refusal {
             Some((_, code)) => {
                 ResponseError::try_from_code(*code).unwrap_or(ResponseError::UnknownServerError)

@@ -33,6 +33,7 @@ use crate::coordinator::transaction::message::Producer;
 use crate::network::request::RequestContext;
 use crate::partition::topic::Topic;
 use crate::partition::{Partition, Produced};
+use crate::quota::QuotaKind;
 use crate::telemetry::topic::Refusal as Refused;
 
 mod pending;
@@ -59,7 +60,8 @@ pub const API: Api = Api {
             let request = wire::decode_request::<ProduceRequest>(&mut body, version)?;
             drop(body);
             let acks = request.acks;
-            let (response, flushes) = handle(broker, context, version, request).await;
+            let (mut response, flushes) = handle(broker, context, version, request).await;
+            response.throttle_time_ms = throttle_time_ms(broker, context, acks);
             if acks == ACKS_NONE {
                 pending::count_errors(broker, &response);
                 return match first_error(&response) {
@@ -77,6 +79,20 @@ pub const API: Api = Api {
         })
     },
 };
+
+/// Hold the request against its client's quotas. Who waits for no answer has no quota on time, as nothing could tell it, and
+/// is muted all the same where it sends too much.
+fn throttle_time_ms(broker: &Broker, context: &RequestContext<'_>, acks: i16) -> i32 {
+    let quotas = broker.quotas();
+    if let Some(limit) = quotas.limit(QuotaKind::Produce, &context.client_of_quotas()) {
+        let ms = quotas.record(&limit, context.size as f64, quotas.now_ms());
+        context.throttle.raise(QuotaKind::Produce, ms);
+    }
+    match acks {
+        ACKS_NONE => context.throttle.ms(),
+        _ => context.throttle_time_ms(quotas),
+    }
+}
 
 async fn handle(
     broker: &Broker,

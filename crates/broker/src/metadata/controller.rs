@@ -111,6 +111,8 @@ pub struct Controller<'a> {
     pub kraft_version: i16,
     /// A source of ids that were never used before.
     pub new_id: &'a dyn Fn() -> Uuid,
+    /// Whether the caller's quota lets so many partitions be created or deleted; asked once for each change.
+    pub may_change_partitions: &'a dyn Fn(usize) -> bool,
 }
 
 impl Controller<'_> {
@@ -121,6 +123,13 @@ impl Controller<'_> {
             broker: self.image.configs.broker(self.config.node_id()),
             cluster: self.image.configs.all_brokers(),
             fixed: self.config,
+        }
+    }
+
+    fn check_quota(&self, partitions: usize) -> Result<(), ApiError> {
+        match (self.may_change_partitions)(partitions) {
+            true => Ok(()),
+            false => Err(ApiError::general(ResponseError::ThrottlingQuotaExceeded)),
         }
     }
 

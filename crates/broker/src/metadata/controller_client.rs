@@ -3,6 +3,9 @@
 //! The controller of this process is reached through a bounded mailbox. A response comes when the records it rests on
 //! are in the log, in the published image, and set up by all publishers: a topic can be used when CreateTopics says so.
 
+use std::fmt;
+use std::sync::Arc;
+
 use ottla_protocol::ids::BrokerId;
 use ottla_protocol::messages::{
     AllocateProducerIdsRequest, AllocateProducerIdsResponse, AlterClientQuotasRequest,
@@ -29,6 +32,10 @@ pub(super) type SendResponse = Box<dyn FnOnce() + Send>;
 pub(super) type Call =
     Box<dyn FnOnce(&Controller<'_>) -> (Vec<MetadataRecord>, SendResponse) + Send>;
 
+/// Whether so many partitions may be created or deleted now; asked on the controller's thread
+/// (`ControllerRequestContext.applyPartitionChangeQuota`).
+pub type PartitionChangeQuota = Arc<dyn Fn(usize) -> bool + Send + Sync>;
+
 /// Nobody answers: the broker is stopping, or has lost its metadata log. Clients are told NOT_CONTROLLER, upon which
 /// they try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -36,16 +43,34 @@ pub(super) type Call =
 pub struct ControllerStopped;
 
 /// The way to the controller. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ControllerClient {
     mailbox: mpsc::Sender<Call>,
+    quota: Option<PartitionChangeQuota>,
+}
+
+impl fmt::Debug for ControllerClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ControllerClient")
+            .field("is_limited", &self.quota.is_some())
+            .finish_non_exhaustive()
+    }
 }
 
 impl ControllerClient {
     /// A client, and the mailbox its calls arrive in.
     pub(super) fn new() -> (Self, mpsc::Receiver<Call>) {
         let (mailbox, calls) = mpsc::channel(MAILBOX_LEN);
-        (Self { mailbox }, calls)
+        let quota = None;
+        (Self { mailbox, quota }, calls)
+    }
+
+    /// A client whose calls create and delete no more partitions than `quota` lets pass.
+    pub fn limited_by(&self, quota: PartitionChangeQuota) -> Self {
+        Self {
+            mailbox: self.mailbox.clone(),
+            quota: Some(quota),
+        }
     }
 
     /// Create topics.
@@ -185,8 +210,13 @@ impl ControllerClient {
         D: FnOnce(&Controller<'_>) -> Decision<R> + Send + 'static,
     {
         let (reply, response) = oneshot::channel();
+        let quota = self.quota.clone();
         let call: Call = Box::new(move |controller| {
-            let Decision { records, response } = decide(controller);
+            let may_change = |count| quota.as_ref().is_none_or(|quota| quota(count));
+            let Decision { records, response } = decide(&Controller {
+                may_change_partitions: &may_change,
+                ..*controller
+            });
             // A caller that has gone away needs no response.
             (records, Box::new(move || drop(reply.send(response))))
         });

@@ -291,6 +291,7 @@ impl<L: RecordLog> EmbeddedController<L> {
             next_offset,
             kraft_version: self.cache.kraft_version(),
             new_id: &new_id,
+            may_change_partitions: &|_| true,
         })
     }
 

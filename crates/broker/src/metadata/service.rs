@@ -6,14 +6,14 @@ use arc_swap::Guard;
 use ottla_protocol::ids::BrokerId;
 
 use super::cache::MetadataCache;
-use super::controller_client::ControllerClient;
+use super::controller_client::{ControllerClient, PartitionChangeQuota};
 use super::image::MetadataImage;
 use super::producer_id_manager::ProducerIdManager;
 use crate::config::BrokerConfig;
 use crate::config::dynamic::{Layers, Overrides};
 
 /// The state of the cluster, and the way to change it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct MetadataService {
     /// The cluster's id, as in meta.properties.
     pub cluster_id: Arc<str>,
@@ -44,6 +44,14 @@ impl MetadataService {
             cache,
             controller,
             producer_ids: Arc::new(producer_ids),
+        }
+    }
+
+    /// The same with a controller that asks `quota` before it creates or deletes partitions.
+    pub fn limited_by(&self, quota: PartitionChangeQuota) -> Self {
+        Self {
+            controller: self.controller.limited_by(quota),
+            ..self.clone()
         }
     }
 

@@ -4,7 +4,10 @@
 //! client that pipelines has its next frames wait in the socket. A long poll therefore holds up what the same
 //! connection sent after it, as it does in Apache Kafka.
 //!
-//! There is one exception. A Produce whose batches are appended and wait for the disk is *parked*: further Produce
+//! A client that goes over a quota is muted: it has its answer at once, and for as long as the answer says no further request
+//! of it is read (KIP-219).
+//!
+//! There is one exception to the order. A Produce whose batches are appended and wait for the disk is *parked*: further Produce
 //! requests, a bounded number of them, are read and appended meanwhile, so that an idempotent producer's five requests
 //! share one flush. Their answers leave in order, too; anything but a Produce waits until all of them have left.
 
@@ -14,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ottla_protocol::api::{self, RequestPrefix};
+use ottla_protocol::kafka_protocol::protocol::StrBytes;
 use ottla_protocol::messages::ApiKey;
 use socket2::SockRef;
 use tokio::net::TcpStream;
@@ -26,6 +30,8 @@ use crate::network::drop_behind::{DropBehind, Stale};
 use crate::network::frame_reader::{Frame, FrameError, FrameReader};
 use crate::network::request::{ConnectionContext, RequestContext, Waited};
 use crate::network::send::Sender;
+use crate::network::thread_time::ThreadTime;
+use crate::quota::{QuotaClient, QuotaKind, Throttle};
 use crate::telemetry::{ListenerMetrics, RequestTimes};
 
 /// Requests of one connection that may wait for the disk at a time. The Java client and librdkafka have at most five under
@@ -59,6 +65,8 @@ pub struct Connection {
     max_idle: Duration,
     metrics: Arc<ListenerMetrics>,
     parked: VecDeque<Parked>,
+    /// No request is read before.
+    muted_until: Option<Instant>,
     behind: Mutex<DropBehind>,
 }
 
@@ -78,6 +86,15 @@ struct Request {
     received: Instant,
     local: Duration,
     remote: Duration,
+    throttle: Duration,
+}
+
+/// What came of a request.
+struct Handled {
+    reply: Reply,
+    client_id: Option<StrBytes>,
+    remote: Duration,
+    throttle: Duration,
 }
 
 impl Connection {
@@ -112,6 +129,7 @@ impl Connection {
             context,
             reader,
             parked: VecDeque::new(),
+            muted_until: None,
             behind: Mutex::default(),
         })
     }
@@ -164,7 +182,7 @@ impl Connection {
     async fn next_request(&mut self, mut idle: std::pin::Pin<&mut Sleep>) -> Result<Frame, Closed> {
         while let Some(oldest) = self.parked.front() {
             let flushed = oldest.pending.wait();
-            if self.parked.len() < MAX_PARKED {
+            if self.parked.len() < MAX_PARKED && self.muted_until.is_none() {
                 tokio::select! {
                     biased;
                     () = flushed.done() => {}
@@ -173,7 +191,23 @@ impl Connection {
             }
             self.answer_parked().await?;
         }
+        if let Some(until) = self.muted_until.take() {
+            self.stay_muted(until).await?;
+        }
         self.next_frame(idle).await
+    }
+
+    /// Read nothing until then. A connection that is muted for longer than it may be idle ends as an idle one.
+    async fn stay_muted(&self, until: Instant) -> Result<(), Closed> {
+        let idle = Instant::now() + self.max_idle;
+        tokio::select! {
+            biased;
+            () = self.broker.shutdown().requested() => Err(Closed::Shutdown),
+            () = tokio::time::sleep_until(until.min(idle)) => match until <= idle {
+                true => Ok(()),
+                false => Err(Closed::Idle),
+            },
+        }
     }
 
     async fn next_frame(&mut self, mut idle: std::pin::Pin<&mut Sleep>) -> Result<Frame, Closed> {
@@ -202,7 +236,16 @@ impl Connection {
         if api.key != ApiKey::Produce {
             self.answer_all_parked().await?;
         }
-        let (reply, remote) = self.dispatch(api, prefix, &frame).await?;
+        let handled = self.dispatch(api, prefix, &frame).await?;
+        let Handled {
+            reply,
+            client_id,
+            remote,
+            throttle,
+        } = handled;
+        if !throttle.is_zero() {
+            self.muted_until = Some(Instant::now() + throttle);
+        }
         let request = Request {
             frame,
             prefix,
@@ -210,6 +253,7 @@ impl Connection {
             received,
             local: received.elapsed().saturating_sub(remote),
             remote,
+            throttle,
         };
         match reply {
             Reply::WhenFlushed(pending) => {
@@ -220,7 +264,7 @@ impl Connection {
             reply => {
                 self.answer_all_parked().await?;
                 let handled = Instant::now();
-                self.send(reply).await.map_err(Closed::Send)?;
+                self.send_within_quota(reply, api, client_id).await?;
                 self.count(&request, handled);
             }
         }
@@ -270,6 +314,7 @@ impl Connection {
         let times = RequestTimes {
             local: request.local,
             remote: request.remote,
+            throttle: request.throttle,
             response_send: handled.elapsed(),
             ..RequestTimes::default()
         };
@@ -280,6 +325,27 @@ impl Connection {
             request.frame.bytes.len(),
             &times,
         );
+    }
+
+    /// Send; where the client's time on threads is limited, sending is part of it.
+    async fn send_within_quota(
+        &self,
+        reply: Reply,
+        api: &Api,
+        client_id: Option<StrBytes>,
+    ) -> Result<(), Closed> {
+        let quotas = self.broker.quotas();
+        if !quotas.is_set(QuotaKind::Request) || handlers::is_exempt(api.key as i16) {
+            return self.send(reply).await.map_err(Closed::Send);
+        }
+        let time = ThreadTime::default();
+        let sent = time.of(self.send(reply)).await;
+        let client = QuotaClient {
+            user: self.context.user(),
+            client_id: client_id.as_deref().unwrap_or_default(),
+        };
+        quotas.record_send(&client, time.total());
+        sent.map_err(Closed::Send)
     }
 
     async fn send(&self, reply: Reply) -> std::io::Result<()> {
@@ -307,7 +373,7 @@ impl Connection {
         api: &Api,
         prefix: RequestPrefix,
         frame: &Frame,
-    ) -> Result<(Reply, Duration), Refusal> {
+    ) -> Result<Handled, Refusal> {
         let mut body = frame.bytes.clone();
         // The header of a version that is not known cannot be read beyond its fixed part; only ApiVersions gets here so.
         let client_id = if api.serves(prefix.api_version) {
@@ -321,10 +387,28 @@ impl Connection {
             connection: &self.context,
             client_id,
             correlation_id: prefix.correlation_id,
+            size: frame.bytes.len(),
             waited: Waited::default(),
+            thread_time: ThreadTime::default(),
+            throttle: Throttle::default(),
         };
-        let reply = (api.run)(&self.broker, &context, prefix.api_version, body).await?;
-        Ok((reply, context.waited.total()))
+        let quotas = self.broker.quotas();
+        let answer = (api.run)(&self.broker, &context, prefix.api_version, body);
+        let reply = match quotas.is_set(QuotaKind::Request) {
+            true => context.thread_time.of(answer).await,
+            false => answer.await,
+        }?;
+        let mut throttle = Duration::ZERO;
+        if let Some((kind, time)) = context.throttle.mute() {
+            throttle = time;
+            quotas.throttled(kind, &context.client_of_quotas(), time);
+        }
+        Ok(Handled {
+            reply,
+            remote: context.waited.total(),
+            client_id: context.client_id,
+            throttle,
+        })
     }
 }
 

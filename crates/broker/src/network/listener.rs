@@ -88,6 +88,16 @@ impl Listener {
             tracing::info!(%peer, listener = %self.name, "connection refused: max.connections or max.connections.per.ip reached");
             return;
         };
+        if let Some(delay) = broker.quotas().connection_opened(peer.ip()) {
+            tracing::debug!(%peer, listener = %self.name, ?delay, "connection refused: connection_creation_rate exceeded");
+            let shutdown = broker.shutdown().clone();
+            tokio::spawn(async move {
+                // Nothing is read of it. Closed at once it would be opened again at once.
+                drop(tokio::time::timeout(delay, shutdown.requested()).await);
+                drop((stream, slot));
+            });
+            return;
+        }
         match Connection::new(Arc::clone(broker), stream, Arc::clone(&self.name), peer) {
             Ok(connection) => {
                 let busy = broker.shutdown().busy();

@@ -1,4 +1,5 @@
-//! Who sent a request, and where it came in: what a handler may know beside the request itself.
+//! Who sent a request, and where it came in: what a handler may know beside the request itself. And what became of it beside
+//! its answer: the time it took and how long its client is held back.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,7 +8,12 @@ use std::time::Duration;
 
 use ottla_protocol::kafka_protocol::protocol::StrBytes;
 
+use crate::network::thread_time::ThreadTime;
+use crate::quota::{ClientQuotas, QuotaClient, Throttle};
 use crate::telemetry::log::Repeats;
+
+/// The principal of who has not authenticated (`KafkaPrincipal.ANONYMOUS`).
+const ANONYMOUS: &str = "ANONYMOUS";
 
 /// What stays the same for all requests of one connection.
 #[derive(Debug)]
@@ -32,6 +38,11 @@ impl ConnectionContext {
             refusals: Repeats::new(1000),
         }
     }
+
+    /// Name of the client's principal.
+    pub fn user(&self) -> &str {
+        ANONYMOUS
+    }
 }
 
 /// One request's origin.
@@ -43,8 +54,14 @@ pub struct RequestContext<'a> {
     pub client_id: Option<StrBytes>,
     /// Id that ties the response to the request.
     pub correlation_id: i32,
+    /// Its size, header and body, bytes.
+    pub size: usize,
     /// Time it spent waiting for something to happen.
     pub waited: Waited,
+    /// Time it kept threads busy; counted where there are quotas on it only.
+    pub thread_time: ThreadTime,
+    /// How long its client is held back.
+    pub throttle: Throttle,
 }
 
 /// Time a request spent waiting, for its metrics.
@@ -68,5 +85,24 @@ impl RequestContext<'_> {
     /// The client's id for log lines, `-` when it gave none.
     pub fn client(&self) -> &str {
         self.client_id.as_deref().unwrap_or("-")
+    }
+
+    /// The client as quotas see it.
+    pub fn client_of_quotas(&self) -> QuotaClient<'_> {
+        QuotaClient {
+            user: self.connection.user(),
+            client_id: self.client_id.as_deref().unwrap_or_default(),
+        }
+    }
+
+    /// The request is done but for its answer: hold it against the client's quota on time. Gives back `throttle_time_ms`, for
+    /// which all quotas count.
+    pub fn throttle_time_ms(&self, quotas: &ClientQuotas) -> i32 {
+        quotas.record_request(
+            &self.client_of_quotas(),
+            self.thread_time.total(),
+            &self.throttle,
+        );
+        self.throttle.ms()
     }
 }

@@ -30,7 +30,7 @@ pub struct RequestTimes {
     pub local: Duration,
     /// Waiting for records, replicas or the controller.
     pub remote: Duration,
-    /// Held back by a quota.
+    /// Time that its client is held back by a quota, after the answer.
     pub throttle: Duration,
     /// Answered, and waiting for the responses before it.
     pub response_queue: Duration,
@@ -40,12 +40,7 @@ pub struct RequestTimes {
 
 impl RequestTimes {
     fn total(&self) -> Duration {
-        self.request_queue
-            + self.local
-            + self.remote
-            + self.throttle
-            + self.response_queue
-            + self.response_send
+        self.request_queue + self.local + self.remote + self.response_queue + self.response_send
     }
 }
 

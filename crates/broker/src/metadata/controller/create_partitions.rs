@@ -89,6 +89,7 @@ impl Controller<'_> {
             let message = "Excessively large number of partitions per request.";
             return Err(ApiError::new(ResponseError::PolicyViolation, message));
         }
+        self.check_quota(additional)?;
         let factor = topic
             .partitions()
             .next()

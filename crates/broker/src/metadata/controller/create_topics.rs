@@ -88,6 +88,7 @@ impl Controller<'_> {
         } else {
             self.assigned(topic)?
         };
+        self.check_quota(partitions.len())?;
         Ok(NewTopic {
             id: TopicId((self.new_id)()),
             configs,

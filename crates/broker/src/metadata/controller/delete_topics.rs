@@ -35,6 +35,11 @@ impl Controller<'_> {
                 .for_each(|topic| topic.error = Some(error.clone()));
         }
         self.resolve(&mut named);
+        for topic in named.iter_mut().filter(|topic| topic.error.is_none()) {
+            let image = self.image.topics.get(topic.id);
+            let partitions = image.map_or(0, |image| image.partition_count());
+            topic.error = self.check_quota(partitions).err();
+        }
         let found = named.iter().filter(|topic| topic.error.is_none());
         let mut records: Vec<MetadataRecord> = found
             .map(|topic| RemoveTopicRecord { topic_id: topic.id }.into())

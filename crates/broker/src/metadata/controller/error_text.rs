@@ -18,6 +18,7 @@ pub fn error_text(error: ResponseError) -> String {
             "Request parameters do not satisfy the configured policy."
         }
         ResponseError::PreferredLeaderNotAvailable => "The preferred leader was not available.",
+        ResponseError::ThrottlingQuotaExceeded => "The throttling quota has been exceeded.",
         ResponseError::TopicDeletionDisabled => "Topic deletion is disabled.",
         ResponseError::UnknownTopicId => "This server does not host this topic ID.",
         ResponseError::UnknownTopicOrPartition => "This server does not host this topic-partition.",

@@ -88,6 +88,7 @@ impl Cluster {
             next_offset: Offset(self.offset),
             kraft_version: 1,
             new_id: &new_id,
+            may_change_partitions: &|_| true,
         })
     }
 
