@@ -13,6 +13,7 @@ mod list_config_resources;
 mod long_poll;
 mod offsets;
 mod produce_and_fetch;
+mod quotas;
 mod restart;
 mod retention;
 mod soak;

@@ -16,6 +16,9 @@ use ottla_broker::clock::SystemClock;
 use ottla_broker::config::BrokerConfig;
 use ottla_broker::shutdown::Shutdown;
 use ottla_broker::telemetry::Telemetry;
+use ottla_protocol::kafka_protocol::protocol::StrBytes;
+use ottla_protocol::messages::AlterClientQuotasRequest;
+use ottla_protocol::messages::alter_client_quotas_request::{EntityData, EntryData, OpData};
 use ottla_storage::{Fs, OsFs};
 use tempfile::TempDir;
 
@@ -102,6 +105,26 @@ impl TestBroker {
         let page = rendered.await.expect("a page of metrics");
         let line = page.lines().find_map(|line| line.strip_prefix(series))?;
         line.trim().parse().ok()
+    }
+
+    /// Set a quota for an entity of one part, or remove it; a name of `None` is the default. It holds when this returns.
+    pub async fn set_quota(&self, entity: (&str, Option<&str>), key: &str, value: Option<f64>) {
+        let text = |text: &str| StrBytes::from_string(text.to_owned());
+        let part = EntityData::default()
+            .with_entity_type(text(entity.0))
+            .with_entity_name(entity.1.map(text));
+        let op = OpData::default()
+            .with_key(text(key))
+            .with_value(value.unwrap_or_default())
+            .with_remove(value.is_none());
+        let entry = EntryData::default()
+            .with_entity(vec![part])
+            .with_ops(vec![op]);
+        let request = AlterClientQuotasRequest::default().with_entries(vec![entry]);
+        let controller = &self.running().metadata().controller;
+        let response = controller.alter_client_quotas(request).await;
+        let answered = &response.expect("a controller").entries[0];
+        assert_eq!(answered.error_code, 0, "{:?}", answered.error_message);
     }
 
     /// Where clients connect.

@@ -370,6 +370,11 @@ impl RunningBroker {
         self.broker.telemetry()
     }
 
+    /// The state of the cluster, and the way to change it.
+    pub fn metadata(&self) -> &MetadataService {
+        self.broker.metadata()
+    }
+
     /// Returns when the logs of all partitions were opened, or the broker stops before. Partitions are served earlier,
     /// each as soon as its log is open.
     pub async fn loaded(&self) {

@@ -25,9 +25,9 @@ macro_rules! throttle_time {
 throttle_time! {
     told:
         AddOffsetsToTxnResponse AddPartitionsToTxnResponse AlterConfigsResponse AlterPartitionReassignmentsResponse
-        ApiVersionsResponse ConsumerGroupDescribeResponse ConsumerGroupHeartbeatResponse CreatePartitionsResponse
+        AlterClientQuotasResponse ApiVersionsResponse ConsumerGroupDescribeResponse ConsumerGroupHeartbeatResponse CreatePartitionsResponse
         CreateTopicsResponse DeleteGroupsResponse DeleteRecordsResponse DeleteTopicsResponse DescribeClusterResponse
-        DescribeConfigsResponse DescribeGroupsResponse DescribeLogDirsResponse DescribeProducersResponse
+        DescribeClientQuotasResponse DescribeConfigsResponse DescribeGroupsResponse DescribeLogDirsResponse DescribeProducersResponse
         DescribeTopicPartitionsResponse DescribeTransactionsResponse ElectLeadersResponse EndTxnResponse FetchResponse
         FindCoordinatorResponse HeartbeatResponse IncrementalAlterConfigsResponse InitProducerIdResponse
         JoinGroupResponse LeaveGroupResponse ListConfigResourcesResponse ListGroupsResponse ListOffsetsResponse
