@@ -9,13 +9,10 @@ use std::time::Duration;
 use ottla_protocol::ResponseError;
 
 use ottla_protocol::kafka_protocol::protocol::StrBytes;
-use ottla_protocol::messages::delete_topics_request::DeleteTopicState;
 use ottla_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
-use ottla_protocol::messages::{
-    DeleteTopicsRequest, FindCoordinatorRequest, GroupId, OffsetCommitRequest,
-};
+use ottla_protocol::messages::{FindCoordinatorRequest, GroupId, OffsetCommitRequest};
 use ottla_storage::fs::fault::{Fault, FaultFs};
 use ottla_storage::{Fs, OsFs};
 use ottla_tests::TestBroker;
@@ -305,15 +302,6 @@ async fn find_coordinator(client: &mut Client) {
     }
 }
 
-async fn delete_topic(client: &mut Client, name: &str) {
-    let topic = DeleteTopicState::default().with_name(Some(topic_name(name)));
-    let request = DeleteTopicsRequest::default()
-        .with_topics(vec![topic])
-        .with_timeout_ms(10_000);
-    let response = client.call(6, &request).await;
-    assert_eq!(response.responses[0].error_code, 0);
-}
-
 /// Fill a small disk until producers are refused, use the rest, make room, go on; with and without a reserve.
 #[tokio::test]
 async fn a_full_disk_loses_nothing_and_serves_all_but_producers() {
@@ -361,7 +349,7 @@ async fn a_full_disk_loses_nothing_and_serves_all_but_producers() {
         }
         let data = client.fetch("t", 0, 0, 8 << 20).await;
         assert_eq!((data.error_code, data.high_watermark), (0, stored_in_t));
-        delete_topic(&mut client, "filler").await;
+        client.delete_topic("filler").await;
         let deadline = Instant::now() + Duration::from_secs(30);
         let again = loop {
             let answer = client.produce("t", 0, records::batch(&[&value])).await;

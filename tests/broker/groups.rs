@@ -9,6 +9,7 @@ use ottla_tests::groups::{GroupMember, committed};
 use ottla_tests::process::BrokerProcess;
 use tempfile::TempDir;
 
+const NOT_COORDINATOR: i16 = 16;
 const REBALANCE_IN_PROGRESS: i16 = 27;
 const UNKNOWN_MEMBER_ID: i16 = 25;
 const FENCED_INSTANCE_ID: i16 = 82;
@@ -137,4 +138,22 @@ async fn the_offsets_topic_is_made_when_it_is_needed() {
     );
     assert!(topics[0].is_internal);
     assert_eq!(topics[0].partitions.len(), 7);
+}
+
+#[tokio::test]
+async fn a_coordinator_whose_topic_is_deleted_begins_anew() {
+    let broker = broker().await;
+    let mut client = broker.client().await;
+    client.create_topic("t", 1, &[]).await;
+    for round in 0..2 {
+        let mut a = member(&broker, SESSION_MS).await;
+        assert_eq!(committed(&mut client, "g", 0).await, -1, "{round}");
+        assert_eq!(a.join().await.error_code, 0);
+        let id = a.id.clone();
+        assert_eq!(a.sync(&[(&id, "all")]).await, (0, "all".into()));
+        assert_eq!(a.commit(0, 5).await, 0);
+        assert_eq!(committed(&mut client, "g", 0).await, 5);
+        client.delete_topic("__consumer_offsets").await;
+        assert_eq!(a.heartbeat().await, NOT_COORDINATOR);
+    }
 }

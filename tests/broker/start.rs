@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_protocol::ResponseError;
-use ottla_protocol::messages::{DeleteTopicsRequest, MetadataRequest, MetadataResponse};
+use ottla_protocol::messages::{MetadataRequest, MetadataResponse};
 use ottla_storage::fs::OsFs;
 use ottla_storage::fs::fault::{Fault, FaultFs};
 use ottla_tests::client::{Client, topic_name};
@@ -90,11 +90,7 @@ async fn a_topic_that_is_deleted_while_its_log_is_opened_makes_room_for_the_next
     let (broker, fs) = start_with_a_slow_log().await;
     let mut client = broker.client().await;
     await_leader(&mut client, "fast").await;
-    let request = DeleteTopicsRequest::default()
-        .with_topic_names(vec![topic_name("slow")])
-        .with_timeout_ms(10_000);
-    let deleted = client.call(5, &request).await;
-    assert_eq!(deleted.responses[0].error_code, 0);
+    client.delete_topic("slow").await;
     fs.release();
     client.create_topic("slow", 1, &[]).await;
     await_leader(&mut client, "slow").await;

@@ -1,7 +1,7 @@
 //! Creating, describing and deleting topics.
 
+use ottla_protocol::messages::MetadataRequest;
 use ottla_protocol::messages::metadata_request::MetadataRequestTopic;
-use ottla_protocol::messages::{DeleteTopicsRequest, MetadataRequest};
 use ottla_tests::TestBroker;
 use ottla_tests::client::topic_name;
 use ottla_tests::records;
@@ -63,10 +63,7 @@ async fn a_topic_made_again_is_another_topic() {
     let mut client = broker.client().await;
     let first = client.create_topic("again", 1, &[]).await;
     client.produce("again", 0, records::batch(&["old"])).await;
-    let delete = DeleteTopicsRequest::default()
-        .with_topic_names(vec![topic_name("again")])
-        .with_timeout_ms(10_000);
-    assert_eq!(client.call(5, &delete).await.responses[0].error_code, 0);
+    client.delete_topic("again").await;
     assert_eq!(
         client
             .produce("again", 0, records::batch(&["nowhere"]))

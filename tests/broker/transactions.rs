@@ -232,3 +232,19 @@ async fn timeouts_have_a_limit() {
     assert_eq!(producer.initialize(5001).await, 50);
     assert_eq!(producer.initialize(0).await, 50);
 }
+
+#[tokio::test]
+async fn a_coordinator_whose_topic_is_deleted_begins_anew() {
+    let broker = TestBroker::start().await;
+    let mut client = broker.client().await;
+    client.create_topic("t", 1, &[]).await;
+    for round in 0..2 {
+        let mut one = producer(&broker, "one", Version::V2).await;
+        assert_eq!(one.write("t", 0, &["a"]).await.0, 0);
+        assert_eq!(one.end(true).await, 0);
+        // It gets its epoch once the markers are written.
+        producer(&broker, "one", Version::V2).await;
+        assert_eq!(committed_values(&mut client, "t").await.len(), round + 1);
+        client.delete_topic("__transaction_state").await;
+    }
+}

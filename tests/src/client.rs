@@ -143,6 +143,15 @@ impl Client {
         TopicId(created.topic_id)
     }
 
+    /// Delete a topic.
+    pub async fn delete_topic(&mut self, name: &str) {
+        let request = DeleteTopicsRequest::default()
+            .with_topic_names(vec![topic_name(name)])
+            .with_timeout_ms(10_000);
+        let response = self.call(5, &request).await;
+        assert_eq!(response.responses[0].error_code, 0);
+    }
+
     /// Set configs of a topic.
     pub async fn alter_topic(&mut self, name: &str, configs: &[(&str, &str)]) {
         let configs = configs.iter().map(|(key, value)| {

@@ -1,7 +1,7 @@
 //! The group coordinator of this broker: the shards of `__consumer_offsets` and the way to them.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use ottla_protocol::ResponseError;
@@ -12,7 +12,7 @@ use super::group::config::{ConsumerTimings, DynamicConfigs, GroupConfig, Migrati
 use super::group::message::{GroupRequest, GroupResponse};
 use super::group::topics::Topics;
 use super::group::{self, GroupShard, partition_for};
-use super::shards::{Outside, Shards};
+use super::shards::{CurrentShards, Outside, Shards};
 use crate::clock::Clock;
 use crate::config::{BrokerConfig, GroupSettings, dynamic_group};
 use crate::metadata::delta::MetadataDelta;
@@ -34,8 +34,7 @@ pub struct GroupCoordinator {
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
     runtime: tokio::runtime::Handle,
-    /// Set once the topic exists.
-    shards: OnceLock<Shards<GroupShard>>,
+    shards: CurrentShards<GroupShard>,
 }
 
 /// What the broker's configuration says about groups.
@@ -76,20 +75,20 @@ impl GroupCoordinator {
             clock,
             shutdown,
             runtime: tokio::runtime::Handle::current(),
-            shards: OnceLock::new(),
+            shards: CurrentShards::default(),
         }
     }
 
     /// Start the shards if the topic exists; whether it does.
     pub fn start(&self) -> bool {
-        if self.shards.get().is_some() {
-            return true;
-        }
-        let Some(topic) = self.partitions.topic(OFFSETS_TOPIC) else {
-            return false;
-        };
-        self.shards.get_or_init(|| self.start_shards(&topic));
-        true
+        self.shards().is_some()
+    }
+
+    /// The shards of the topic that there is now.
+    fn shards(&self) -> Option<Arc<Shards<GroupShard>>> {
+        let topic = self.partitions.topic(OFFSETS_TOPIC);
+        self.shards
+            .of(topic.as_deref(), |topic| self.start_shards(topic))
     }
 
     /// Ask the shard that looks after `group`.
@@ -107,14 +106,12 @@ impl GroupCoordinator {
 
     /// Which shard looks after `group`; `None` while there are none.
     pub fn shard_of(&self, group: &str) -> Option<usize> {
-        self.start();
-        Some(partition_for(group, self.shards.get()?.len()))
+        Some(partition_for(group, self.shards()?.len()))
     }
 
     /// How many shards there are.
     pub fn shard_count(&self) -> usize {
-        self.start();
-        self.shards.get().map_or(0, Shards::len)
+        self.shards().map_or(0, |shards| shards.len())
     }
 
     /// Ask one shard; errors as of [`Self::ask`].
@@ -123,13 +120,14 @@ impl GroupCoordinator {
         shard: usize,
         request: GroupRequest,
     ) -> Result<GroupResponse, ResponseError> {
-        let shards = self.shards.get().ok_or(ResponseError::NotCoordinator)?;
+        let shards = self.shards().ok_or(ResponseError::NotCoordinator)?;
         shards.ask(shard, request).await
     }
 
     /// How many shards are being loaded, are at work, and could not be loaded.
     pub fn shard_states(&self) -> [usize; 3] {
-        self.shards.get().map(Shards::states).unwrap_or_default()
+        let shards = self.shards.at_work();
+        shards.map(|shards| shards.states()).unwrap_or_default()
     }
 
     fn start_shards(&self, topic: &Topic) -> Shards<GroupShard> {
@@ -170,7 +168,7 @@ impl MetadataPublisher for GroupCoordinator {
                     .collect::<Vec<_>>()
             })
             .collect();
-        let Some(shards) = self.shards.get().filter(|_| !gone.is_empty()) else {
+        let Some(shards) = self.shards.at_work().filter(|_| !gone.is_empty()) else {
             return;
         };
         // The metadata must not wait for a shard that is busy or being loaded.

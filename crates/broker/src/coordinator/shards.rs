@@ -33,6 +33,10 @@ use crate::partition::group_commit::FlushWait;
 use crate::partition::topic::Topic;
 use crate::shutdown::Shutdown;
 
+mod current;
+
+pub use current::CurrentShards;
+
 /// Requests that wait for one shard; more have to wait to get in.
 const MAILBOX: usize = 1024;
 /// Shards that are loaded at once.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 
 use ottla_protocol::ResponseError;
 use ottla_protocol::ids::{PartitionIndex, ProducerEpoch, ProducerId};
@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::config::TransactionSettings;
 use crate::coordinator::group::partition_for;
 use crate::coordinator::runtime::GroupCoordinator;
-use crate::coordinator::shards::{Outside, Shards};
+use crate::coordinator::shards::{CurrentShards, Outside, Shards};
 use crate::metadata::cache::MetadataCache;
 use crate::metadata::producer_id_manager::ProducerIdManager;
 use crate::partition::manager::PartitionManager;
@@ -64,8 +64,7 @@ pub fn transaction_config(settings: &TransactionSettings) -> TransactionConfig {
 pub struct TransactionCoordinator {
     surroundings: Surroundings,
     runtime: tokio::runtime::Handle,
-    /// Set once the topic exists.
-    shards: OnceLock<Shards<TransactionShard>>,
+    shards: CurrentShards<TransactionShard>,
     this: Weak<Self>,
 }
 
@@ -75,21 +74,21 @@ impl TransactionCoordinator {
         Arc::new_cyclic(|this| Self {
             surroundings,
             runtime: tokio::runtime::Handle::current(),
-            shards: OnceLock::new(),
+            shards: CurrentShards::default(),
             this: Weak::clone(this),
         })
     }
 
     /// Start the shards if the topic exists; whether it does.
     pub fn start(&self) -> bool {
-        if self.shards.get().is_some() {
-            return true;
-        }
-        let Some(topic) = self.surroundings.partitions.topic(TRANSACTIONS_TOPIC) else {
-            return false;
-        };
-        self.shards.get_or_init(|| self.start_shards(&topic));
-        true
+        self.shards().is_some()
+    }
+
+    /// The shards of the topic that there is now.
+    fn shards(&self) -> Option<Arc<Shards<TransactionShard>>> {
+        let topic = self.surroundings.partitions.topic(TRANSACTIONS_TOPIC);
+        self.shards
+            .of(topic.as_deref(), |topic| self.start_shards(topic))
     }
 
     fn start_shards(&self, topic: &Topic) -> Shards<TransactionShard> {
@@ -139,7 +138,7 @@ impl TransactionCoordinator {
                 id.map(|id| TransactionRequest::AbortTimedOut(producer, id))
             }
         };
-        if let (Some(done), Some(shards)) = (done, self.shards.get()) {
+        if let (Some(done), Some(shards)) = (done, self.shards.at_work()) {
             shards.tell(shard, done);
         }
     }
@@ -263,8 +262,7 @@ impl TransactionCoordinator {
     /// A shard is still being loaded.
     pub async fn list(&self) -> Result<Vec<(Arc<str>, Description)>, ResponseError> {
         let mut listed = Vec::new();
-        self.start();
-        let Some(shards) = self.shards.get() else {
+        let Some(shards) = self.shards() else {
             return Ok(listed);
         };
         for shard in 0..shards.len() {
@@ -284,8 +282,7 @@ impl TransactionCoordinator {
         id: &str,
         request: TransactionRequest,
     ) -> Result<TransactionResponse, ResponseError> {
-        self.start();
-        let shards = self.shards.get().ok_or(ResponseError::NotCoordinator)?;
+        let shards = self.shards().ok_or(ResponseError::NotCoordinator)?;
         shards.ask(partition_for(id, shards.len()), request).await
     }
 
