@@ -39,7 +39,17 @@ def setup(context):
         delete = context.topic("deleted")
         session.create_topic(connection, delete, partitions=3)
         connection.call(session.schema.DELETE_TOPICS, 1, {"topic_names": [delete], "timeout_ms": 10000})
+        quotas(context, connection)
     broker.stop()
+
+
+def quotas(context, connection):
+    """A quota that stays and one that is taken back."""
+    for key, value, remove in [("producer_byte_rate", 5.0, False), ("request_percentage", 12.5, False), ("producer_byte_rate", 0.0, True)]:
+        answer = connection.call(schema.ALTER_CLIENT_QUOTAS, 1, {"entries": [{
+            "entity": [{"entity_type": "user", "entity_name": context.topic("user")}, {"entity_type": "client-id", "entity_name": None}],
+            "ops": [{"key": key, "value": value, "remove": remove}]}]})
+        session.ok("AlterClientQuotas", answer["entries"][0]["error_code"])
 
 
 def groups(context, connection, broker):
@@ -188,7 +198,7 @@ def metadata_log(context):
     for topic in [*STATE["topics"], context.topic("deleted")]:
         assert f'"name":"{topic}"' in text, f"no record of topic {topic}"
     for kind in ("FEATURE_LEVEL_RECORD", "REGISTER_BROKER_RECORD", "TOPIC_RECORD", "PARTITION_RECORD",
-                 "CONFIG_RECORD", "PRODUCER_IDS_RECORD", "REMOVE_TOPIC_RECORD", "LeaderChange"):
+                 "CONFIG_RECORD", "CLIENT_QUOTA_RECORD", "PRODUCER_IDS_RECORD", "REMOVE_TOPIC_RECORD", "LeaderChange"):
         assert kind in text, f"no {kind}"
     assert dump(metadata_files(".index"), "--index-sanity-check")
 

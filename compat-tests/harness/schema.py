@@ -627,6 +627,23 @@ DESCRIBE_QUORUM = Api("DescribeQuorum", 55, 0, [
     ], 2),
 ])
 
+_ENTITY = [("entity_type", "string"), ("entity_name", "nullable_string")]
+
+DESCRIBE_CLIENT_QUOTAS = Api("DescribeClientQuotas", 48, 1, [
+    ("components", [("entity_type", "string"), ("match_type", "int8"), ("match", "nullable_string")]), ("strict", "bool"),
+], [
+    ("throttle_time_ms", "int32"), ("error_code", "int16"), ("error_message", "nullable_string"),
+    ("entries", [("entity", _ENTITY), ("values", [("key", "string"), ("value", "float64")])]),
+])
+
+ALTER_CLIENT_QUOTAS = Api("AlterClientQuotas", 49, 1, [
+    ("entries", [("entity", _ENTITY), ("ops", [("key", "string"), ("value", "float64"), ("remove", "bool")])]),
+    ("validate_only", "bool"),
+], [
+    ("throttle_time_ms", "int32"),
+    ("entries", [("error_code", "int16"), ("error_message", "nullable_string"), ("entity", _ENTITY)]),
+])
+
 # Every API here, and its name by its key.
 APIS = [one for one in list(globals().values()) if isinstance(one, Api)]
 NAMES = {one.key: one.name for one in APIS}

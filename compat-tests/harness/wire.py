@@ -9,7 +9,7 @@ import struct
 
 from . import schema
 
-FIXED = {"int8": ">b", "uint16": ">H", "int16": ">h", "int32": ">i", "int64": ">q", "bool": ">?"}
+FIXED = {"int8": ">b", "uint16": ">H", "int16": ">h", "int32": ">i", "int64": ">q", "float64": ">d", "bool": ">?"}
 NO_UUID = bytes(16)
 # ApiVersions answers carry header version 0 whatever their body's version (KIP-511).
 HEADER_V0_ALWAYS = {schema.API_VERSIONS.key}

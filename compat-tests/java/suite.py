@@ -3,6 +3,7 @@
 import json
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from harness import tools
@@ -38,11 +39,11 @@ SUITES = [
 ]
 
 
-def tool(context, name, *arguments, lines=None, refused=False):
+def tool(context, name, *arguments, lines=None, refused=False, package="org.apache.kafka.tools"):
     """One of Apache Kafka's tools; its output. With `refused` it may log errors of the broker's."""
     done = subprocess.run(
         [tools.java(), "-Xmx256m", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
-         "-cp", tools.maven(tools.ROOT / "apache-kafka"), f"org.apache.kafka.tools.{name}",
+         "-cp", tools.maven(tools.ROOT / "apache-kafka"), f"{package}.{name}",
          "--bootstrap-server", context.broker().bootstrap, *arguments],
         input=lines or "", capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, f"{name} exited with {done.returncode}: {done.stdout[-300:]} {done.stderr[-500:]}"
@@ -128,6 +129,42 @@ def log_dirs(context):
     [partition] = log_dir["partitions"]
     assert log_dir["error"] is None and partition["partition"] == f"{topic}-0", found
     assert partition["size"] > 60 and partition["offsetLag"] == 0 and not partition["isFuture"], found
+
+
+@CONSOLE.case
+def client_quotas(context):
+    """kafka-configs: quotas of a user with a client id, of all clients and of an ip are set, told, and taken back."""
+    user, client = context.topic("user"), context.topic("client")
+    told = {
+        f"Quota configs for user-principal '{user}', client-id '{client}' are": (
+            ["--entity-type", "users", "--entity-name", user, "--entity-type", "clients", "--entity-name", client],
+            {"consumer_byte_rate": "2048.0", "request_percentage": "12.5"}),
+        "Quota configs for the default client-id are": (
+            ["--entity-type", "clients", "--entity-default"], {"producer_byte_rate": "1.073741824E9"}),
+        "Quota configs for ip '127.0.0.9' are": (
+            ["--entity-type", "ips", "--entity-name", "127.0.0.9"], {"connection_creation_rate": "100.0"}),
+    }
+
+    def configs(*arguments):
+        return tool(context, "ConfigCommand", *arguments, package="kafka.admin")
+
+    def alter(entity, values):
+        return configs("--alter", *entity, "--add-config", ",".join("=".join(one) for one in values.items()))
+
+    def remove(entity, values):
+        return configs("--alter", *entity, "--delete-config", ",".join(values))
+
+    def describe(entity, _):
+        return configs("--describe", *entity)
+
+    with ThreadPoolExecutor() as pool:
+        def every(command):
+            return list(pool.map(lambda one: command(*one), told.values()))
+        assert all("Completed updating" in found for found in every(alter))
+        for found, (line, (_, values)) in zip(every(describe), told.items()):
+            assert line in found and all(f"{key}={value}" in found for key, value in values.items()), found
+        every(remove)
+        assert not any("Quota configs" in found for found in every(describe))
 
 
 @CONSOLE.case

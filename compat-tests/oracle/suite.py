@@ -17,7 +17,7 @@ SUITES = [SUITE]
 SETTINGS = {"auto.create.topics.enable": "true", "num.partitions": "2", "group.initial.rebalance.delay.ms": "0"}
 SHOWN = 6
 # Those that list all transactions and all groups come before those that make some.
-FILES = ["cluster", "transactions_admin", "scripts", "transactions", "group_configs", "groups", "fetch_sessions", "versions", "found"]
+FILES = ["cluster", "client_quotas", "transactions_admin", "scripts", "transactions", "group_configs", "groups", "fetch_sessions", "versions", "found"]
 # Announced for librdkafka's sake and refused (KIP-896, KAFKA-18659): to be closed upon is their right answer.
 REFUSED = {(schema.PRODUCE.key, version) for version in range(3)}
 STATE = {}

@@ -19,7 +19,8 @@ WAIT_S = 10
 CONSTANTS = {value.key: name for name, value in vars(schema).items() if isinstance(value, schema.Api)}
 # Requests after which a broker takes over new metadata some time after the answer.
 CHANGES = {schema.CREATE_TOPICS, schema.DELETE_TOPICS, schema.CREATE_PARTITIONS, schema.ALTER_CONFIGS, schema.UPDATE_FEATURES,
-           schema.INCREMENTAL_ALTER_CONFIGS, schema.ELECT_LEADERS, schema.ALTER_PARTITION_REASSIGNMENTS}
+           schema.INCREMENTAL_ALTER_CONFIGS, schema.ELECT_LEADERS, schema.ALTER_PARTITION_REASSIGNMENTS,
+           schema.ALTER_CLIENT_QUOTAS}
 GROUPS_TOLD = {schema.LIST_GROUPS, schema.DESCRIBE_GROUPS}
 # How an element of a listing says what it is; others' topics and groups are left out of listings.
 NAMES = ("group_id", "transactional_id", "resource_name", "topic", "name")
@@ -285,7 +286,8 @@ def stranger(element, prefix, asked):
     """Whether an element of an answer names something that this play neither made nor asked for."""
     if not isinstance(element, dict):
         return False
-    name = next((element[key] for key in NAMES if element.get(key)), None)
+    names = [element.get(key) for key in NAMES] + [part["entity_name"] for part in element.get("entity", ())]
+    name = next(filter(None, names), None)
     return name is not None and not name.startswith(f"{prefix}-") and name not in asked
 
 

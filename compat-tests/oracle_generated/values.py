@@ -25,6 +25,8 @@ WRONG_CONFIGS = [("retention.ms", "-2"), ("retention.ms", "soon"), ("retention.m
 GROUP_CONFIGS = [("consumer.session.timeout.ms", "50000"), ("consumer.heartbeat.interval.ms", "6000"),
                  ("consumer.session.timeout.ms", "1"), ("nope", "1"), ("share.auto.offset.reset", "earliest")]
 
+QUOTAS = ["producer_byte_rate", "consumer_byte_rate", "request_percentage", "controller_mutation_rate"]
+
 
 class Scene:
     """The things that one request is about, chosen by `random`."""
@@ -103,6 +105,10 @@ def resource_name(scene):
     return ask.name(scene.topic) if scene.resource == 2 else ask.name(scene.group)
 
 
+def quota_name(scene):
+    return ask.name(scene.pick("u0", "u1"))
+
+
 VALID = {
     "name": topic_name, "topic": topic_name, "topic_id": topic_id, "topic_names": lambda scene: [ask.name(scene.topic)],
     "index": partition, "partition": partition, "partition_index": partition, "partitions": partitions, "partition_indexes": partitions,
@@ -150,6 +156,10 @@ VALID = {
     "UpdateFeatures.validate_only": lambda scene: True, "response_partition_limit": lambda scene: 2000,
     "cursor": lambda scene: None, "key_type": lambda scene: scene.pick(0, 0, 1), "duration_filter": lambda scene: -1,
     "state_filters": lambda scene: scene.pick([], ["Ongoing"], ["Empty"]), "producer_id_filters": lambda scene: [],
+    "entries.entity": lambda scene: [{"entity_type": scene.pick("user", "client-id"), "entity_name": quota_name(scene)}],
+    "entries.ops": lambda scene: [{"key": scene.pick(*QUOTAS), "value": scene.pick(5.0, 7.0), "remove": scene.pick(False, False, True)}],
+    "AlterClientQuotas.validate_only": lambda scene: scene.pick(False, False, False, True),
+    "entity_type": lambda scene: scene.pick("user", "client-id"), "match_type": lambda scene: 0, "match": lambda scene: quota_name(scene),
 }
 
 # Beside the limits of its kind.
@@ -189,5 +199,9 @@ ONLY = {
     "protocol_type": ["consumer", "connect", ""], "WriteTxnMarkers.producer_id": [-1, 0, 1, 2, (1 << 63) - 1],
     "max_wait_ms": [0, 1, -1], "timeout_ms": [1000, 10000, (1 << 31) - 1], "rebalance_timeout_ms": [200, 0, -1],
     "UpdateFeatures.validate_only": [True], "subscribed_topic_regex": [None, "", "("], "min_bytes": [0, 1, -1],
+    # Nothing that other plays, or names that are looked up, have a part in.
+    "entity_type": ["user", "client-id", "group", ""], "entity_name": [ask.name("u0"), ask.name("u1"), ""], "match": [ask.name("u0"), "", None],
+    "AlterClientQuotas.key": [*QUOTAS, "connection_creation_rate", "nope", ""], "match_type": [0, 1, 2, 3, -1],
+    "AlterClientQuotas.value": [0.0, -1.0, 0.5, 1e-7, 2.0**31, 2.0**63, 2.0**64, float("inf")],
     "duration_filter": [-1, 0, (1 << 63) - 1, -(1 << 63)], "allow_auto_topic_creation": [False, True], "response_partition_limit": [2000, 1, 0, -1, 2001],
 }

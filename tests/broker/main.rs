@@ -3,6 +3,7 @@
 mod answer_size;
 mod api_versions;
 mod bad_input;
+mod client_quotas;
 mod compaction;
 mod disks;
 mod durability;

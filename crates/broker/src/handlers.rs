@@ -202,6 +202,8 @@ pub static APIS: &[Api] = &[
     api::<list_partition_reassignments::ListPartitionReassignments>(
         ApiKey::ListPartitionReassignments,
     ),
+    api::<describe_client_quotas::DescribeClientQuotas>(ApiKey::DescribeClientQuotas),
+    api::<alter_client_quotas::AlterClientQuotas>(ApiKey::AlterClientQuotas),
     api::<describe_quorum::DescribeQuorum>(ApiKey::DescribeQuorum),
     api::<update_features::UpdateFeatures>(ApiKey::UpdateFeatures),
     api::<offset_delete::OffsetDelete>(ApiKey::OffsetDelete),

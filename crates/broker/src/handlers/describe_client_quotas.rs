@@ -12,6 +12,7 @@ use ottla_protocol::messages::describe_client_quotas_response::{EntityData, Entr
 use ottla_protocol::messages::{DescribeClientQuotasRequest, DescribeClientQuotasResponse};
 
 use super::Handler;
+use crate::answer_room::{self, AnswerRoom};
 use crate::broker::Broker;
 use crate::metadata::image::{ClientQuotaEntity, ClientQuotasImage};
 use crate::network::request::RequestContext;
@@ -28,11 +29,20 @@ impl Handler for DescribeClientQuotas {
     async fn handle(
         broker: &Broker,
         _: &RequestContext<'_>,
-        _: i16,
+        version: i16,
         request: DescribeClientQuotasRequest,
     ) -> DescribeClientQuotasResponse {
         let image = broker.metadata().image();
-        answer(&image.client_quotas, &request)
+        let room = AnswerRoom::default();
+        let described = describe(&image.client_quotas, &request, version, room);
+        let (error, message, entries) = match described {
+            Ok(entries) => (0, None, Some(entries)),
+            Err((error, message)) => (error.code(), Some(message.into()), None),
+        };
+        DescribeClientQuotasResponse::default()
+            .with_error_code(error)
+            .with_error_message(message)
+            .with_entries(entries)
     }
 }
 
@@ -48,23 +58,19 @@ type Filter<'a> = BTreeMap<&'a str, Match<'a>>;
 
 type Refusal = (ResponseError, String);
 
-fn answer(
+fn describe(
     quotas: &ClientQuotasImage,
     request: &DescribeClientQuotasRequest,
-) -> DescribeClientQuotasResponse {
-    match filter(&request.components) {
-        Ok(filter) => {
-            let entities = quotas.entities();
-            let matching = entities.filter(|(entity, _)| matches(entity, &filter, request.strict));
-            DescribeClientQuotasResponse::default()
-                .with_error_message(None)
-                .with_entries(Some(matching.map(entry).collect()))
-        }
-        Err((error, message)) => DescribeClientQuotasResponse::default()
-            .with_error_code(error.code())
-            .with_error_message(Some(message.into()))
-            .with_entries(None),
-    }
+    version: i16,
+    mut room: AnswerRoom,
+) -> Result<Vec<EntryData>, Refusal> {
+    let filter = filter(&request.components)?;
+    let entities = quotas.entities();
+    entities
+        .filter(|(entity, _)| matches(entity, &filter, request.strict))
+        .map(|one| room.put(version, || entry(one)))
+        .collect::<Result<_, _>>()
+        .map_err(|error| (error, answer_room::TOO_LARGE.to_owned()))
 }
 
 fn filter(components: &[ComponentData]) -> Result<Filter<'_>, Refusal> {

@@ -68,8 +68,7 @@ async fn cluster() -> MetadataService {
 }
 
 /// The entities of an answer: `user=u client-id=c`, `-` for a default.
-fn shown(response: &DescribeClientQuotasResponse) -> Vec<String> {
-    let entries = response.entries.as_deref().expect("no error");
+fn shown(entries: &[EntryData]) -> Vec<String> {
     let mut shown: Vec<_> = entries
         .iter()
         .map(|entry| {
@@ -131,7 +130,8 @@ async fn filters_choose_by_the_parts_they_name() {
     ];
     for (components, is_strict, wanted) in cases {
         let image = metadata.image();
-        let found = answer(&image.client_quotas, &ask(components, *is_strict));
+        let request = ask(components, *is_strict);
+        let found = describe(&image.client_quotas, &request, 1, AnswerRoom::default()).unwrap();
         assert_eq!(shown(&found), *wanted, "{components:?} {is_strict}");
     }
 }
@@ -178,9 +178,24 @@ fn refusals_say_why() {
         ),
     ];
     for (components, error, message) in cases {
-        let found = answer(&ClientQuotasImage::default(), &ask(components, true));
-        assert_eq!(found.error_code, error.code(), "{components:?}");
-        assert_eq!(found.error_message.as_deref(), Some(*message));
-        assert_eq!(found.entries, None);
+        let (request, room) = (ask(components, true), AnswerRoom::default());
+        let found = describe(&ClientQuotasImage::default(), &request, 1, room);
+        assert_eq!(
+            found,
+            Err((*error, (*message).to_owned())),
+            "{components:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_grows_too_large_is_refused() {
+    let metadata = cluster().await;
+    let image = metadata.image();
+    for (bytes, is_enough) in [(1000, true), (100, false)] {
+        let mut room = AnswerRoom::default();
+        room.take(answer_room::MAX_ANSWER_BYTES - bytes).unwrap();
+        let found = describe(&image.client_quotas, &ask(&[], false), 1, room);
+        assert_eq!(found.is_ok(), is_enough, "{found:?}");
     }
 }
