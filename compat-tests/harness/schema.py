@@ -644,6 +644,14 @@ ALTER_CLIENT_QUOTAS = Api("AlterClientQuotas", 49, 1, [
     ("entries", [("error_code", "int16"), ("error_message", "nullable_string"), ("entity", _ENTITY)]),
 ])
 
+DESCRIBE_USER_SCRAM_CREDENTIALS = Api("DescribeUserScramCredentials", 50, 0, [("users", [("name", "string")])], [
+    ("throttle_time_ms", "int32"), ("error_code", "int16"), ("error_message", "nullable_string"),
+    ("results", [
+        ("user", "string"), ("error_code", "int16"), ("error_message", "nullable_string"),
+        ("credential_infos", [("mechanism", "int8"), ("iterations", "int32")]),
+    ]),
+])
+
 # Every API here, and its name by its key.
 APIS = [one for one in list(globals().values()) if isinstance(one, Api)]
 NAMES = {one.key: one.name for one in APIS}

@@ -102,4 +102,14 @@ def authorized_operations(recorder):
             "group_ids": [recorder.name("nobody")], "include_authorized_operations": True})
 
 
-SCRIPTS = [list_groups_of_old, authorized_operations, describe_quorum, describe_cluster, topic_pages, elect_all, list_reassignments]
+def describe_user_scram_credentials(recorder):
+    """Nobody has any."""
+    known = recorder.name("user")
+    for what, names in {"everybody": None, "named none": [], "unknown": [known], "twice": [known, known],
+                        "two and twice": [known, "", "a", "a"], "strange": ["\u00e9 *"]}.items():
+        users = None if names is None else [{"name": name} for name in names]
+        recorder.call(what, schema.DESCRIBE_USER_SCRAM_CREDENTIALS, 0, {"users": users})
+
+
+SCRIPTS = [list_groups_of_old, authorized_operations, describe_quorum, describe_cluster, describe_user_scram_credentials, topic_pages,
+           elect_all, list_reassignments]

@@ -38,6 +38,7 @@ pub mod describe_producers;
 pub mod describe_quorum;
 pub mod describe_topic_partitions;
 pub mod describe_transactions;
+pub mod describe_user_scram_credentials;
 pub mod elect_leaders;
 pub mod end_txn;
 pub mod error_code;
@@ -204,6 +205,9 @@ pub static APIS: &[Api] = &[
     ),
     api::<describe_client_quotas::DescribeClientQuotas>(ApiKey::DescribeClientQuotas),
     api::<alter_client_quotas::AlterClientQuotas>(ApiKey::AlterClientQuotas),
+    api::<describe_user_scram_credentials::DescribeUserScramCredentials>(
+        ApiKey::DescribeUserScramCredentials,
+    ),
     api::<describe_quorum::DescribeQuorum>(ApiKey::DescribeQuorum),
     api::<update_features::UpdateFeatures>(ApiKey::UpdateFeatures),
     api::<offset_delete::OffsetDelete>(ApiKey::OffsetDelete),

@@ -55,6 +55,10 @@ response_errors! {
     DescribeLogDirsResponse: |response, errors| errors.add(response.error_code);
     AlterClientQuotasResponse: |response, errors| errors.add_all(response.entries.iter().map(|e| e.error_code));
     DescribeClientQuotasResponse: |response, errors| errors.add(response.error_code);
+    DescribeUserScramCredentialsResponse: |response, errors| {
+        errors.add(response.error_code);
+        errors.add_all(response.results.iter().map(|user| user.error_code));
+    };
     DescribeQuorumResponse: |response, errors| errors.add(response.error_code);
     HeartbeatResponse: |response, errors| errors.add(response.error_code);
     JoinGroupResponse: |response, errors| errors.add(response.error_code);

@@ -28,7 +28,8 @@ throttle_time! {
         AlterClientQuotasResponse ApiVersionsResponse ConsumerGroupDescribeResponse ConsumerGroupHeartbeatResponse CreatePartitionsResponse
         CreateTopicsResponse DeleteGroupsResponse DeleteRecordsResponse DeleteTopicsResponse DescribeClusterResponse
         DescribeClientQuotasResponse DescribeConfigsResponse DescribeGroupsResponse DescribeLogDirsResponse DescribeProducersResponse
-        DescribeTopicPartitionsResponse DescribeTransactionsResponse ElectLeadersResponse EndTxnResponse FetchResponse
+        DescribeTopicPartitionsResponse DescribeTransactionsResponse DescribeUserScramCredentialsResponse ElectLeadersResponse
+        EndTxnResponse FetchResponse
         FindCoordinatorResponse HeartbeatResponse IncrementalAlterConfigsResponse InitProducerIdResponse
         JoinGroupResponse LeaveGroupResponse ListConfigResourcesResponse ListGroupsResponse ListOffsetsResponse
         ListPartitionReassignmentsResponse ListTransactionsResponse MetadataResponse OffsetCommitResponse
