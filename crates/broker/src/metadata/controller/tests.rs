@@ -3,6 +3,7 @@
 mod client_quotas;
 mod configs;
 mod elections;
+mod mutation_quota;
 mod reassignments;
 mod registration;
 mod topics;
