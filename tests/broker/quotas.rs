@@ -167,10 +167,10 @@ async fn mutations_beyond_the_quota_are_refused_or_slowed_down() {
     let mut client = broker.client().await;
     client.create_topic("old", 1, &[]).await;
     broker
-        .set_quota(ME, "controller_mutation_rate", Some(10.0))
+        .set_quota(ME, "controller_mutation_rate", Some(5.0))
         .await;
-    // 110 tokens: who finds any takes all it needs, and is not held back.
-    let response = client.call(7, &create("first", 113)).await;
+    // 55 tokens: who finds any takes all it needs, and is not held back.
+    let response = client.call(7, &create("first", 65)).await;
     assert_eq!(
         (response.topics[0].error_code, response.throttle_time_ms),
         (0, 0)
@@ -185,16 +185,13 @@ async fn mutations_beyond_the_quota_are_refused_or_slowed_down() {
     );
     let throttle = response.throttle_time_ms;
     assert!(
-        (1..=300).contains(&throttle) && read >= ms(throttle),
+        (1..=2000).contains(&throttle) && read >= ms(throttle),
         "{throttle}"
     );
 
     // Versions that do not know the error get what they ask for, and then wait.
     let response = client.call(5, &create("third", 120)).await;
     assert_eq!(response.topics[0].error_code, 0);
-    broker
-        .set_quota(ME, "controller_mutation_rate", Some(100.0))
-        .await;
     let mut client = broker.client().await;
     let grow = CreatePartitionsTopic::default()
         .with_name(topic_name("old"))
@@ -234,7 +231,8 @@ async fn time_on_threads_is_limited_whatever_is_asked() {
 
 #[tokio::test]
 async fn an_address_that_connects_too_often_waits_and_is_closed() {
-    let broker = TestBroker::start().await;
+    // Long windows, so that a slow machine does not make the connections rare enough.
+    let broker = TestBroker::start_with(&[("quota.window.size.seconds", "2")]).await;
     broker
         .set_quota(
             ("ip", Some("127.0.0.1")),
@@ -243,7 +241,7 @@ async fn an_address_that_connects_too_often_waits_and_is_closed() {
         )
         .await;
     let mut served = Vec::new();
-    for _ in 0..10 {
+    for _ in 0..20 {
         served.push(broker.client().await);
     }
     for client in &mut served {
