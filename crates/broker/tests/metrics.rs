@@ -11,6 +11,7 @@ use ottla_broker::telemetry::catalogue::CATALOGUE;
 use ottla_protocol::api as wire;
 use ottla_protocol::ids::Timestamp;
 use ottla_protocol::kafka_protocol::protocol::{Request, StrBytes};
+use ottla_protocol::messages::alter_client_quotas_request::{EntityData, EntryData, OpData};
 use ottla_protocol::messages::create_topics_request::CreatableTopic;
 use ottla_protocol::messages::delete_records_request::{
     DeleteRecordsPartition, DeleteRecordsTopic,
@@ -21,8 +22,8 @@ use ottla_protocol::messages::offset_commit_request::{
 };
 use ottla_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use ottla_protocol::messages::{
-    CreateTopicsRequest, DeleteRecordsRequest, FetchRequest, FindCoordinatorRequest,
-    MetadataRequest, OffsetCommitRequest, ProduceRequest, TopicName,
+    AlterClientQuotasRequest, CreateTopicsRequest, DeleteRecordsRequest, FetchRequest,
+    FindCoordinatorRequest, MetadataRequest, OffsetCommitRequest, ProduceRequest, TopicName,
 };
 use ottla_protocol::record::BatchBuilder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -73,6 +74,22 @@ fn fetch(offset: i64, max_wait_ms: i32) -> FetchRequest {
 }
 
 /// Commits offset 1 of `t-0` as an admin client does.
+/// A quota on what the clients without one of their own send, which nobody reaches.
+async fn limit_all_clients(stream: &mut TcpStream) {
+    let all = EntityData::default()
+        .with_entity_type(StrBytes::from_static_str("client-id"))
+        .with_entity_name(None);
+    let rate = OpData::default()
+        .with_key(StrBytes::from_static_str("producer_byte_rate"))
+        .with_value(1e12);
+    let entry = EntryData::default()
+        .with_entity(vec![all])
+        .with_ops(vec![rate]);
+    let request = AlterClientQuotasRequest::default().with_entries(vec![entry]);
+    let altered = call(stream, 1, &request).await;
+    assert_eq!(altered.entries[0].error_code, 0);
+}
+
 async fn commit(stream: &mut TcpStream) {
     let group = StrBytes::from_static_str("g");
     let find = FindCoordinatorRequest::default().with_coordinator_keys(vec![group.clone()]);
@@ -121,6 +138,7 @@ async fn what_a_client_does_is_counted() {
     )
     .await;
     assert_eq!(created.topics[0].error_code, 0);
+    limit_all_clients(&mut stream).await;
     let mut batch = BatchBuilder::new();
     for value in ["a", "b", "c"] {
         batch.append(Timestamp(1), None, Some(value.as_bytes()));
