@@ -6,6 +6,7 @@ use ottla_protocol::ResponseError;
 use ottla_protocol::kafka_protocol::protocol::Request;
 use ottla_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use ottla_protocol::messages::create_topics_request::CreatableTopic;
+use ottla_protocol::messages::metadata_request::MetadataRequestTopic;
 use ottla_protocol::messages::*;
 use ottla_tests::client::{Client, fetch_request, produce_request, topic_name};
 use ottla_tests::{TestBroker, records};
@@ -209,6 +210,28 @@ async fn mutations_beyond_the_quota_are_refused_or_slowed_down() {
     let response = client.call(4, &by_name).await;
     assert_eq!(response.responses[0].error_code, 0);
     assert!(response.throttle_time_ms > 0);
+}
+
+/// As if the client had asked for the topic itself; what it is told is what it is told of any topic that is not there yet.
+#[tokio::test]
+async fn topics_created_by_the_way_count_as_well() {
+    let broker = TestBroker::start().await;
+    let mut client = broker.client().await;
+    broker
+        .set_quota(ME, "controller_mutation_rate", Some(1.0))
+        .await;
+    let response = client.call(7, &create("first", 60)).await;
+    assert_eq!(response.topics[0].error_code, 0);
+    let topic = MetadataRequestTopic::default().with_name(Some(topic_name("by-the-way")));
+    let request = MetadataRequest::default()
+        .with_topics(Some(vec![topic]))
+        .with_allow_auto_topic_creation(true);
+    let response = client.call(9, &request).await;
+    let unknown = ResponseError::UnknownTopicOrPartition.code();
+    assert_eq!(response.topics[0].error_code, unknown);
+    broker.set_quota(ME, "controller_mutation_rate", None).await;
+    let response = client.call(9, &request).await;
+    assert_eq!(response.topics[0].error_code, 0);
 }
 
 #[tokio::test]
