@@ -141,6 +141,7 @@ impl Producer {
         let Some(next) = begin(self.at, address).await else {
             return Next::Session;
         };
+        say(&Event::Ready);
         note(Outcome::Aborted);
         let mut zombie = std::mem::replace(session, next);
         let wrote = zombie.write(account, 0, &[credit]).await.0;
