@@ -1,5 +1,6 @@
 //! A shard of groups on a partition in memory: what its transactional appends need.
 
+use std::convert::Infallible;
 use std::path::Path;
 
 use ottla_protocol::ids::{
@@ -67,10 +68,15 @@ fn partition() -> Arc<Partition> {
 fn task() -> ShardTask<GroupShard> {
     let new_id = Box::new(uuid::Uuid::new_v4);
     let configs = Arc::new(NoConfigs);
+    let shard = GroupShard::new(Arc::default(), configs, Arc::new(NoTopics), new_id);
+    task_of(shard, partition())
+}
+
+fn task_of<S: Shard<Work = Infallible>>(shard: S, partition: Arc<Partition>) -> ShardTask<S> {
     ShardTask {
         index: 0,
-        shard: GroupShard::new(Arc::default(), configs, Arc::new(NoTopics), new_id),
-        partition: partition(),
+        shard,
+        partition,
         clock: Arc::new(SystemClock),
         max_content: usize::MAX,
         start: Arc::new(|_, work| match work {}),
@@ -152,7 +158,7 @@ impl Shard for Unlucky {
     type Response = usize;
     type Record = crate::coordinator::group::records::GroupRecord;
     type Then = ();
-    type Work = std::convert::Infallible;
+    type Work = Infallible;
     const KIND: &'static str = "unlucky";
 
     fn handle_request(&mut self, _: Now, request: u8, reply_to: ReplyTo) {
@@ -188,19 +194,7 @@ impl Shard for Unlucky {
 #[tokio::test]
 async fn a_shard_that_panics_is_loaded_anew() {
     let partition = partition();
-    let new_task = move || ShardTask {
-        index: 0,
-        shard: Unlucky::default(),
-        partition: Arc::clone(&partition),
-        clock: Arc::new(SystemClock),
-        max_content: usize::MAX,
-        start: Arc::new(|_, work| match work {}),
-        waiting: HashMap::new(),
-        next_reply: 0,
-        end: Offset(0),
-        unflushed: VecDeque::new(),
-        flush: None,
-    };
+    let new_task = move || task_of(Unlucky::default(), Arc::clone(&partition));
     let (mailbox, calls) = mpsc::channel(8);
     let state = AtomicU8::new(LOADING);
     let loaders = Semaphore::new(1);
